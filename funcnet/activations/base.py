@@ -1,0 +1,69 @@
+r"""What an activation is: a rule z -> y with a hand-derived vector-Jacobian product.
+
+An activation implements `forward(z) -> (y, saved)` and `backward(saved, dy) -> dz`. Both take any number of
+leading dimensions. Sixteen-bit inputs are computed in float32 and the results rounded once, at the end.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from funcnet.errors import check_floating
+
+
+def computes_wide(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a method on arrays compute 16-bit floats in float32 and return 16-bit floats again."""
+
+    @functools.wraps(method)
+    def wide(self: Any, *arrays: Any) -> Any:
+        for leaf in jax.tree.leaves(arrays[-1]):
+            check_floating(leaf, f"the input of {type(self).__name__}")
+        dtype = jnp.result_type(arrays[-1])
+        if jnp.finfo(dtype).bits > 16:
+            return method(self, *(jax.tree.map(jnp.asarray, a) for a in arrays))
+        widened = jax.tree.map(lambda a: a.astype(jnp.float32) if a.dtype == dtype else a, arrays)
+        return jax.tree.map(lambda a: a.astype(dtype) if a.dtype == jnp.float32 else a, method(self, *widened))
+
+    return wide
+
+
+class Activation:
+    """Base of all activations: evaluation by calling, and the facts that tests and initializers ask for."""
+
+    # The default initializer of a dense layer that feeds this activation: he, glorot or lecun.
+    INITIALIZER: ClassVar[str] = "glorot"
+
+    def __init_subclass__(cls) -> None:
+        for name in ("forward", "backward"):
+            if name in cls.__dict__:
+                setattr(cls, name, computes_wide(cls.__dict__[name]))
+
+    def __call__(self, z: jax.Array) -> jax.Array:
+        """Evaluate y = f(z)."""
+        return self.forward(z)[0]
+
+    def forward(self, z: jax.Array) -> tuple[jax.Array, Any]:
+        """Return y = f(z) and what `backward` needs."""
+        raise NotImplementedError
+
+    def backward(self, saved: Any, dy: jax.Array) -> jax.Array:
+        """Return dz, the vector-Jacobian product of dy with the derivative at the saved point."""
+        raise NotImplementedError
+
+    def kinks(self) -> tuple[tuple[Any, Any], ...]:
+        """List (z, stated subgradient) for every point at which f has no derivative."""
+        return ()
+
+
+class Elementwise(Activation):
+    r"""An activation that acts on each element alone, so that dz = f'(z) · dy.
+
+    `FORMULA` and `DERIVATIVE` state f and f' in the syntax of SymPy, over `z` and the names of the fields. The
+    code never evaluates them: the tests do, in arbitrary precision, as the independent reference.
+    """
+
+    FORMULA: ClassVar[str]
+    DERIVATIVE: ClassVar[str]
