@@ -46,3 +46,44 @@ def check_floating(value: Any, name: str) -> None:
             "convert it, for instance with jnp.asarray(value, jnp.float32)",
             TypeError,
         )
+
+
+def check_features(x: Any, name: str) -> Any:
+    """Require samples × features of a floating dtype, at least one sample, all finite where they can be read."""
+    if not hasattr(x, "shape"):
+        raise_error(f"{name} must be an array", f"got {describe(x)}", "jnp.asarray(x)", TypeError)
+    check_floating(x, name)
+    if len(x.shape) < 2:
+        raise_error(f"{name} must have shape (samples, features)", f"got {describe(x)}", "x.reshape(-1, 1) for one feature")
+    if x.shape[0] == 0:
+        raise_error(f"{name} must hold at least one sample", f"got {describe(x)}", "a set that is not empty")
+    if is_concrete(x):
+        finite = np.isfinite(np.asarray(x, np.float64 if np.asarray(x).dtype.kind != "f" else None))
+        if not finite.all():
+            bad = tuple(int(i) for i in np.argwhere(~finite)[0])
+            raise_error(
+                f"{name} must be finite",
+                f"got {np.asarray(x)[bad]} at {list(bad)} ({int((~finite).sum())} of {finite.size} numbers are NaN or infinite)",
+                "remove or impute these samples",
+            )
+    return x
+
+
+def check_pair(pair: Any, name: str) -> tuple[Any, Any]:
+    """Require (features, targets) of equal length."""
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        arrived = f"{len(pair)} things" if isinstance(pair, (tuple, list)) else describe(pair)
+        raise_error(f"{name} must be a pair (x, y)", f"got {arrived}", f"{name}=(x, y)", TypeError)
+    x, y = pair
+    check_features(x, f"the features of {name}")
+    if not hasattr(y, "shape"):
+        raise_error(f"the targets of {name} must be an array", f"got {describe(y)}", "jnp.asarray(y)", TypeError)
+    if len(y.shape) == 0 or y.shape[0] != x.shape[0]:
+        raise_error(
+            f"features and targets of {name} must have the same length",
+            f"got {describe(x)} and {describe(y)}",
+            "one target for each sample",
+        )
+    if is_concrete(y) and jax.numpy.issubdtype(y.dtype, jax.numpy.floating) and not np.isfinite(np.asarray(y, np.float64)).all():
+        raise_error(f"the targets of {name} must be finite", "got NaN or infinity among them", "remove these samples")
+    return x, y

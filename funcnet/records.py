@@ -57,6 +57,7 @@ class _Bounds:
     below: float | None = None
     optional: bool = False
     schedule: bool = False
+    vector: bool = False
     options: tuple[Any, ...] = ()
 
     def words(self) -> str:
@@ -78,8 +79,8 @@ class _Bounds:
         return bool(np.all(inside))
 
 
-def _field(default: Any, bounds: _Bounds) -> Any:
-    return dataclasses.field(default=default, metadata={"bounds": bounds})
+def _field(default: Any, bounds: _Bounds, kw_only: bool = False) -> Any:
+    return dataclasses.field(default=default, metadata={"bounds": bounds}, kw_only=kw_only)
 
 
 def number(
@@ -91,9 +92,14 @@ def number(
     below: float | None = None,
     optional: bool = False,
     schedule: bool = False,
+    vector: bool = False,
 ) -> Any:
-    """Declare a field that is a real number, hence a leaf; `schedule` lets a schedule stand in its place."""
-    return _field(default, _Bounds("number", at_least, above, at_most, below, optional or default is None, schedule))
+    """Declare a field that is a real number, hence a leaf.
+
+    `schedule` lets a schedule stand in its place, `vector` a list of numbers, one for each class or the like.
+    """
+    optional = optional or default is None
+    return _field(default, _Bounds("number", at_least, above, at_most, below, optional, schedule, vector))
 
 
 def integer(default: Any = dataclasses.MISSING, *, at_least: int = 0, at_most: int = 2**31 - 1) -> Any:
@@ -102,10 +108,16 @@ def integer(default: Any = dataclasses.MISSING, *, at_least: int = 0, at_most: i
 
 
 def choice(
-    default: Any = dataclasses.MISSING, *, options: tuple[Any, ...] = (), at_least: int | None = None, optional: bool = False
+    default: Any = dataclasses.MISSING,
+    *,
+    options: tuple[Any, ...] = (),
+    at_least: int | None = None,
+    optional: bool = False,
+    kw_only: bool = False,
 ) -> Any:
     """Declare a static field: a flag, a name out of `options`, or a whole number of `at_least` so much."""
-    return _field(default, _Bounds("choice", at_least=at_least, options=options, optional=optional or default is None))
+    bounds = _Bounds("choice", at_least=at_least, options=options, optional=optional or default is None)
+    return _field(default, bounds, kw_only)
 
 
 def part(default: Any = dataclasses.MISSING) -> Any:
@@ -120,6 +132,8 @@ def _checked(owner: str, name: str, value: Any, bounds: _Bounds) -> Any:
         return None
     if bounds.role == "choice":
         return _checked_choice(label, value, bounds)
+    if bounds.vector and isinstance(value, (list, tuple)):
+        value = np.asarray(value)
     if bounds.schedule and is_record(value) and callable(value):
         return value
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.ndarray, jax.Array)):
@@ -228,7 +242,7 @@ def paths(node: Any, prefix: str = "") -> list[str]:
 
     >>> import funcnet as fn
     >>> paths(fn.SGD(0.1))
-    ['learning_rate', 'momentum', 'nesterov', 'weight_decay']
+    ['learning_rate', 'momentum', 'nesterov']
     """
     found = []
     for name, value in children(node).items():

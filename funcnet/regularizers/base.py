@@ -1,0 +1,94 @@
+r"""What a regularizer is: a penalty R(params) with its gradient and its proximal operator, over any pytree.
+
+A concept file treats one array w; this file carries it over the tree. A leaf whose last key is `bias` is exempt unless
+`biases=True`: shrinking an offset biases the predictions without making the function simpler.
+
+Forward    R = Σ over the leaves of r(w);  16-bit leaves are summed in float32
+Backward   dw = r′(w) dvalue, and 0 for exempt leaves
+Proximal   prox(params, s) = argmin over v of ½‖v − w‖² + s r(v), leaf by leaf
+
+Training adds the gradient to that of the loss; with `proximal=True` it applies `prox` with the learning rate as s after
+each update instead (proximal gradient: Parikh & Boyd 2014, section 4.2), which is what makes zeros exact.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from funcnet.errors import check_floating
+from funcnet.records import cast, choice, record
+
+
+def widen(w: jax.Array) -> jax.Array:
+    """Compute 16-bit arrays in float32."""
+    check_floating(w, "each parameter")
+    w = jnp.asarray(w)
+    return w.astype(jnp.float32) if jnp.finfo(w.dtype).bits <= 16 else w
+
+
+def is_bias(path: tuple[Any, ...]) -> bool:
+    """Tell whether a leaf's last key, or attribute, is `bias`."""
+    last = path[-1] if path else None
+    return getattr(last, "key", getattr(last, "name", None)) == "bias"
+
+
+@record
+class Regularizer:
+    """Base of all regularizers; a concept gives `leaf`, `leaf_backward` and `leaf_prox` for one array."""
+
+    biases: bool = choice(False, options=(False, True), kw_only=True)
+    proximal: bool = choice(False, options=(False, True), kw_only=True)
+
+    def __call__(self, params: Any) -> jax.Array:
+        """Evaluate the penalty."""
+        return self.forward(params)[0]
+
+    def forward(self, params: Any) -> tuple[jax.Array, Any]:
+        """Return the penalty, and the parameters themselves."""
+        values = [
+            self.leaf(widen(w))
+            for path, w in jax.tree_util.tree_leaves_with_path(params)
+            if self.biases or not is_bias(path)
+        ]
+        return sum(values[1:], values[0]) if values else jnp.zeros(()), params
+
+    def backward(self, saved: Any, dvalue: Any = 1.0) -> Any:
+        """Return dparams, a tree like the parameters."""
+
+        def one(w: jax.Array) -> jax.Array:
+            wide = widen(w)
+            return (self.leaf_backward(wide) * cast(dvalue, wide)).astype(jnp.asarray(w).dtype)
+
+        return self._map(one, jnp.zeros_like, saved)
+
+    def gradient(self, params: Any) -> Any:
+        """Return the gradient of the penalty (a subgradient where there is a kink)."""
+        return self.backward(params)
+
+    def prox(self, params: Any, step: Any) -> Any:
+        """Return the proximal point of the parameters for a step size."""
+
+        def one(w: jax.Array) -> jax.Array:
+            wide = widen(w)
+            return self.leaf_prox(wide, cast(step, wide)).astype(jnp.asarray(w).dtype)
+
+        return self._map(one, lambda w: w, params)
+
+    def _map(self, function: Callable[..., Any], exempt: Callable[..., Any], params: Any) -> Any:
+        return jax.tree_util.tree_map_with_path(
+            lambda path, w: function(w) if self.biases or not is_bias(path) else exempt(w), params
+        )
+
+    def leaf(self, w: jax.Array) -> jax.Array:
+        """Return r(w)."""
+        raise NotImplementedError
+
+    def leaf_backward(self, w: jax.Array) -> jax.Array:
+        """Return r′(w)."""
+        raise NotImplementedError
+
+    def leaf_prox(self, w: jax.Array, step: jax.Array) -> jax.Array:
+        """Return argmin over v of ½‖v − w‖² + step r(v)."""
+        raise NotImplementedError

@@ -1,0 +1,332 @@
+r"""Training: one experiment, one compiled program.
+
+Training is three pure functions of one state:
+
+    begin(experiment, data) -> state                       draw parameters, empty slots and history
+    advance(experiment, state, data, until) -> state       run epochs until one is reached, or a rule stops the run
+    finish(experiment, state) -> Run                       read the state on the host
+
+`train` compiles the first two into one program. Every random number is derived from a seed and the position in the run,
+never carried, so a run that is interrupted between epochs and resumed from its state is bit for bit the run that was not.
+
+An epoch visits the samples in a random order, in batches; each batch is one update. If the batch size does not divide the
+number of samples, the last batch is filled up with samples of weight 0: its mean is over its true samples.
+
+A run diverges at the first update whose loss is not finite, or at the end of an epoch whose parameters are not. It keeps
+the parameters with which that epoch began and ends.
+"""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from funcnet.errors import check_pair, describe, raise_error
+from funcnet.experiment import Experiment, stopping_rules
+from funcnet.layers.base import as_layer
+from funcnet.objective import evaluate, terms
+from funcnet.records import canonical
+from funcnet.stopping import REASONS, lower_is_better
+
+NEVER = np.iinfo(np.int32).max
+
+
+class Data(NamedTuple):
+    """What an experiment trains on."""
+
+    x: jax.Array  # (samples, features)
+    y: jax.Array  # (samples, …)
+    validation: tuple[jax.Array, jax.Array] | None = None
+
+
+class State(NamedTuple):
+    """Everything that a run carries from epoch to epoch."""
+
+    params: Any
+    slots: Any  # the optimizer's state
+    epoch: jax.Array  # int32 (): epochs finished
+    step: jax.Array  # int32 (): updates made
+    best_params: Any
+    best_value: jax.Array  # (): the monitored metric, to be minimised
+    best_epoch: jax.Array  # int32 (), −1 before the first
+    stopping: tuple[Any, ...]  # the state of each stopping rule
+    reason: jax.Array  # int32 (): an index of REASONS
+    first_bad_step: jax.Array  # int32 (): NEVER unless diverged
+    history: dict[str, jax.Array]  # (epochs,) each, NaN where not reached
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The outcome of a run, on the host.
+
+    params          the parameters after the last epoch (after the last good one, if diverged)
+    best_params     the parameters after the best epoch by the monitored metric: that of the early stopping, else
+                    validation loss, else train loss
+    history         arrays by epoch: train_loss (mean over the epoch's batches as they were trained, dropout included),
+                    objective (with the penalty, if any), validation_loss, validation_accuracy
+    best_epoch      the index of the best epoch in the history, −1 if there is none
+    stopped         why the run ended: epochs, patience, tolerance or diverged
+    first_bad_step  the update (from 0) that diverged, or None
+    state           the state from which `advance` goes on
+    """
+
+    params: Any
+    best_params: Any
+    history: dict[str, np.ndarray]
+    best_epoch: int
+    stopped: str
+    first_bad_step: int | None
+    state: State
+
+
+def columns(experiment: Experiment, validated: bool) -> tuple[str, ...]:
+    """Return the names of the history's columns."""
+    names = ["train_loss"]
+    if experiment.regularizer is not None:
+        names.append("objective")
+    if validated:
+        names.append("validation_loss")
+        if getattr(experiment.loss, "CLASSIFIES", False):
+            names.append("validation_accuracy")
+    return tuple(names)
+
+
+def monitored(experiment: Experiment, validated: bool) -> str:
+    """Return the metric by which the best epoch is chosen."""
+    for rule in stopping_rules(experiment):
+        if hasattr(rule, "metric"):
+            return rule.metric
+    return "validation_loss" if validated else "train_loss"
+
+
+def begin(experiment: Experiment, data: Data) -> State:
+    """Draw parameters from the seed and set everything else to its start."""
+    key = jax.random.fold_in(jax.random.key(experiment.seed), 0)
+    params = as_layer(experiment.network).init(key, data.x.shape[1:], data.x.dtype)
+    validated = data.validation is not None
+    real = jnp.zeros(()).dtype
+    return State(
+        params=params,
+        slots=experiment.optimizer.init(params),
+        epoch=jnp.zeros((), jnp.int32),
+        step=jnp.zeros((), jnp.int32),
+        best_params=params,
+        best_value=jnp.full((), jnp.inf, real),
+        best_epoch=jnp.full((), -1, jnp.int32),
+        stopping=tuple(rule.start() for rule in stopping_rules(experiment)),
+        reason=jnp.zeros((), jnp.int32),
+        first_bad_step=jnp.full((), NEVER, jnp.int32),
+        history={name: jnp.full((experiment.epochs,), jnp.nan, real) for name in columns(experiment, validated)},
+    )
+
+
+def advance(experiment: Experiment, state: State, data: Data, until: Any) -> State:
+    """Run epochs until `until` have been finished in all, or a rule ends the run."""
+    last = jnp.minimum(jnp.asarray(until, jnp.int32), experiment.epochs)
+    return jax.lax.while_loop(
+        lambda state: (state.reason == 0) & (state.epoch < last),
+        lambda state: _epoch(experiment, state, data),
+        state,
+    )
+
+
+def batches(experiment: Experiment, epoch: jax.Array, samples: int) -> tuple[jax.Array | None, jax.Array | None]:
+    """Return the sample numbers of each batch of an epoch (batches × batch size), and weights if one is incomplete."""
+    size = experiment.batch_size or samples
+    if size == samples:
+        return None, None
+    count = -(-samples // size)
+    key = jax.random.fold_in(jax.random.key(experiment.data_seed), epoch)
+    order = jax.random.permutation(key, jnp.arange(samples, dtype=jnp.int32))
+    if count * size == samples:
+        return order.reshape(count, size), None
+    order = jnp.pad(order, (0, count * size - samples))
+    return order.reshape(count, size), (jnp.arange(count * size) < samples).reshape(count, size)
+
+
+def _epoch(experiment: Experiment, state: State, data: Data) -> State:
+    """Run one epoch: every batch, then validation, the history, the best so far, and the stopping rules."""
+    order, present = batches(experiment, state.epoch, data.x.shape[0])
+    dropout_key = jax.random.fold_in(jax.random.key(experiment.seed), 1)
+    summed = getattr(experiment.loss, "reduction", "mean") == "sum"
+
+    def update(carry: Any, batch: Any) -> tuple[Any, None]:
+        params, slots, step, sums, first_bad = carry
+        rows, weight = batch
+        x, y = (data.x, data.y) if rows is None else (data.x[rows], data.y[rows])
+        found = terms(
+            experiment.network,
+            experiment.loss,
+            params,
+            x,
+            y,
+            regularizer=experiment.regularizer,
+            weight=None if weight is None else weight.astype(x.dtype),
+            key=jax.random.fold_in(dropout_key, step),
+        )
+        regularizer = experiment.regularizer
+        rate = experiment.optimizer.rate(slots) if regularizer is not None and regularizer.proximal else None
+        updates, slots = experiment.optimizer.update(found.gradient, slots, params)
+        params = jax.tree.map(jnp.add, params, updates)
+        if rate is not None:
+            params = regularizer.prox(params, rate)
+        first_bad = jnp.where(jnp.isfinite(found.loss), first_bad, jnp.minimum(first_bad, step))
+        count = found.count.astype(sums[0].dtype)
+        loss, penalty = found.loss.astype(count.dtype), found.penalty.astype(count.dtype)
+        share = jnp.ones_like(count) if summed else count
+        sums = (sums[0] + loss * share, sums[1] + penalty * count, sums[2] + count)
+        return (params, slots, step + 1, sums, first_bad), None
+
+    none = jnp.zeros((), state.best_value.dtype)
+    carry = (state.params, state.slots, state.step, (none, none, none), state.first_bad_step)
+    if order is None:
+        carry, _ = update(carry, (None, None))
+    else:
+        carry, _ = jax.lax.scan(update, carry, (order, present))
+    params, slots, step, (loss, penalty, count), first_bad = carry
+
+    sound = jnp.all(jnp.stack([jnp.all(jnp.isfinite(w)) for w in jax.tree.leaves(params)] or [jnp.asarray(True)]))
+    first_bad = jnp.where(sound, first_bad, jnp.minimum(first_bad, step - 1))
+    diverged = first_bad < NEVER
+    params, slots = _select(diverged, (state.params, state.slots), (params, slots))
+
+    count = jnp.maximum(count, jnp.finfo(count.dtype).tiny)
+    train_loss = loss if summed else loss / count
+    metrics = {"train_loss": train_loss, "objective": train_loss + penalty / count}
+    if data.validation is not None:
+        found = evaluate(experiment.network, experiment.loss, params, *data.validation)
+        metrics |= {f"validation_{name}": value.astype(none.dtype) for name, value in found.items()}
+    history = {name: column.at[state.epoch].set(metrics[name]) for name, column in state.history.items()}
+
+    metric = monitored(experiment, data.validation is not None)
+    value = lower_is_better(metric, metrics[metric])
+    better = (value < state.best_value) & ~diverged
+    reason, stopping = state.reason, []
+    for rule, memory in zip(stopping_rules(experiment), state.stopping, strict=True):
+        memory, stop = rule.judge(memory, metrics)
+        reason = jnp.where((reason == 0) & stop, REASONS.index(rule.REASON), reason)
+        stopping.append(memory)
+    return State(
+        params=params,
+        slots=slots,
+        epoch=state.epoch + 1,
+        step=step,
+        best_params=_select(better, params, state.best_params),
+        best_value=jnp.where(better, value, state.best_value),
+        best_epoch=jnp.where(better, state.epoch, state.best_epoch),
+        stopping=tuple(stopping),
+        reason=jnp.where(diverged, REASONS.index("diverged"), reason).astype(jnp.int32),
+        first_bad_step=first_bad,
+        history=history,
+    )
+
+
+def _select(condition: jax.Array, yes: Any, no: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+
+
+def finish(experiment: Experiment, state: State) -> Run:
+    """Read a state on the host; the history is cut to the epochs that were run."""
+    epochs, bad = int(state.epoch), int(state.first_bad_step)
+    return Run(
+        params=state.params,
+        best_params=state.best_params,
+        history={name: np.asarray(column)[:epochs] for name, column in state.history.items()},
+        best_epoch=int(state.best_epoch),
+        stopped=REASONS[int(state.reason)],
+        first_bad_step=None if bad == NEVER else bad,
+        state=state,
+    )
+
+
+@jax.jit
+def run_program(experiment: Experiment, data: Data) -> State:
+    """The whole run as one program."""
+    return advance(experiment, begin(experiment, data), data, experiment.epochs)
+
+
+@functools.partial(jax.jit, donate_argnames="state")
+def advance_program(experiment: Experiment, state: State, data: Data, until: jax.Array) -> State:
+    """A segment of a run as one program; the buffers of the old state are reused for the new one."""
+    return advance(experiment, state, data, until)
+
+
+def prepare(experiment: Experiment, train: Any, validation: Any = None) -> tuple[Experiment, Data]:
+    """Check experiment and data against each other, before anything compiles, and return both as arrays.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When something does not fit; the message says what must hold, what arrived and what to try.
+
+    """
+    if not isinstance(experiment, Experiment):
+        raise_error("experiment must be an Experiment", f"got {describe(experiment)}", "fn.Experiment(…)", TypeError)
+    x, y = check_pair(train, "train")
+    samples = x.shape[0]
+    if experiment.batch_size is not None and experiment.batch_size > samples:
+        raise_error(
+            f"batch_size must be at most the number of training samples, {samples}",
+            f"got {experiment.batch_size}",
+            "batch_size=None for the whole set",
+        )
+    _check_targets(experiment, x, y, "train")
+    pair = None
+    if validation is not None:
+        pair = check_pair(validation, "validation")
+        if pair[0].shape[1:] != x.shape[1:] or pair[0].dtype != x.dtype:
+            raise_error(
+                "training and validation features must have the same width and dtype",
+                f"got {describe(x)} and {describe(pair[0])}",
+                "the same columns, in the same order, for both",
+            )
+        _check_targets(experiment, *pair, "validation")
+    for rule in stopping_rules(experiment):
+        metric = getattr(rule, "metric", "train_loss")
+        if metric not in (*columns(experiment, validation is not None), "train_loss"):
+            attempt = 'metric="validation_loss"' if validation is not None else 'validation=(x, y), or metric="train_loss"'
+            raise_error(f"{type(rule).__name__} watches {metric}, which must be measured", "this run has no such column", attempt)
+    data = jax.tree.map(jnp.asarray, Data(x, y, pair))
+    return canonical(experiment), data
+
+
+def _check_targets(experiment: Experiment, x: Any, y: Any, name: str) -> None:
+    """Check targets against what the network would predict for these features."""
+    shape = (x.shape[0], *as_layer(experiment.network).out_shape(tuple(x.shape[1:])))
+    check = getattr(experiment.loss, "check_target", None)
+    if check is not None:
+        try:
+            check(jax.ShapeDtypeStruct(shape, jnp.asarray(x[:1]).dtype), y)
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"{name}: {error}") from None
+
+
+def train(experiment: Experiment, train: tuple[Any, Any], validation: tuple[Any, Any] | None = None) -> Run:
+    r"""Train an experiment: the whole run is one compiled program.
+
+    Experiments with equal structure and data of equal shape share one program, whatever their numbers.
+
+    Args:
+        experiment: what to train, and how.
+        train: features (samples, features) of a floating dtype, and targets (samples, …).
+        validation: features and targets of a held-out set, or None; measured after every epoch.
+
+    Returns:
+        A `Run`: parameters, best parameters, history by epoch, and why it ended.
+
+    Raises:
+        ValueError, TypeError: before anything compiles, when data and experiment do not fit.
+
+    >>> import numpy as np, funcnet as fn
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), batch_size=None, epochs=100)
+    >>> run = fn.train(line, (x, 3 * x + 1))
+    >>> print(np.round(float(run.params["kernel"][0, 0]), 3), run.stopped)
+    3.0 epochs
+
+    """
+    experiment, data = prepare(experiment, train, validation)
+    return finish(experiment, run_program(experiment, data))
