@@ -1,0 +1,44 @@
+r"""Data: one shipped set, four generators, splitting and scaling, and loaders for CSV and IDX files.
+
+========================  ==============================================================================
+`digits()`                1,797 handwritten digits of 8 × 8 pixels, shipped with the package, ready split
+`xor` `spirals` `moons`   points in the plane whose classes no straight line separates
+`regression`              noisy linear or sine-shaped targets; `regression_coefficients` tells the truth
+`split` `standardize`     three disjoint parts; zero mean and unit variance, measured on the training part
+`csv` `idx` `image_set`   tables of text; the arrays of the MNIST family; a folder of its four files
+========================  ==============================================================================
+
+Everything is NumPy: rows are samples, features are float32 unless `dtype` says otherwise, class labels are
+int32 of shape (n,), and regression targets have shape (n, outputs), the shape that a `Dense(outputs)` layer
+predicts. Nothing is read from disk before a function is called.
+
+>>> from funcnet import data
+>>> parts = data.split(*data.moons(samples=100, noise=0.1, seed=0))
+>>> parts.train[0].shape, parts.validation[0].shape, parts.test[0].shape
+((60, 2), (20, 2), (20, 2))
+"""
+
+from funcnet.data.digits import digits
+from funcnet.data.generators import moons, regression, regression_coefficients, spirals, xor
+from funcnet.data.idx import idx
+from funcnet.data.image_sets import image_set
+from funcnet.data.scaling import Standardized, standardize
+from funcnet.data.splits import Splits, split
+from funcnet.data.tables import Table, csv
+
+__all__ = [
+    "Splits",
+    "Standardized",
+    "Table",
+    "csv",
+    "digits",
+    "idx",
+    "image_set",
+    "moons",
+    "regression",
+    "regression_coefficients",
+    "spirals",
+    "split",
+    "standardize",
+    "xor",
+]
