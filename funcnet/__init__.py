@@ -3,30 +3,133 @@ r"""funcnet: neural networks as pure functions, gradients derived by hand, train
 An experiment is a pytree, every number a leaf, every choice structure; training is one pure function of it.
 """
 
-from funcnet import data as data
-from funcnet.activations import *  # noqa: F403
-from funcnet.experiment import Experiment as Experiment
-from funcnet.layers import Chain as Chain
-from funcnet.layers import Dense as Dense
-from funcnet.layers import Dropout as Dropout
-from funcnet.layers import mlp as mlp
-from funcnet.losses import BinaryCrossEntropy as BinaryCrossEntropy
-from funcnet.losses import CrossEntropy as CrossEntropy
-from funcnet.losses import Huber as Huber
-from funcnet.losses import KLDivergence as KLDivergence
-from funcnet.losses import MeanAbsoluteError as MeanAbsoluteError
-from funcnet.losses import MeanSquaredError as MeanSquaredError
-from funcnet.losses import SigmoidCrossEntropy as SigmoidCrossEntropy
-from funcnet.losses import SoftmaxCrossEntropy as SoftmaxCrossEntropy
-from funcnet.objective import backprop as backprop
-from funcnet.optimizers import SGD as SGD
-from funcnet.optimizers import Adam as Adam
-from funcnet.records import replace as replace
-from funcnet.regularizers import L1 as L1
-from funcnet.regularizers import L2 as L2
-from funcnet.regularizers import ElasticNet as ElasticNet
-from funcnet.regularizers import MaxNorm as MaxNorm
-from funcnet.stopping import Convergence as Convergence
-from funcnet.stopping import EarlyStopping as EarlyStopping
-from funcnet.train import train as train
-relu=ReLU(); tanh=Sigmoid()
+from funcnet import data, layers, losses, optimizers, regularizers
+from funcnet.activations import (
+    ELU,
+    GELU,
+    SELU,
+    HardSigmoid,
+    HardTanh,
+    Identity,
+    LeakyReLU,
+    LogSoftmax,
+    Mish,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Step,
+    Tanh,
+    elu,
+    gelu,
+    hard_sigmoid,
+    hard_tanh,
+    identity,
+    leaky_relu,
+    log_softmax,
+    mish,
+    relu,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    step,
+    tanh,
+)
+from funcnet.experiment import Experiment
+from funcnet.io import load, save
+from funcnet.layers import Chain, Dense, Dropout, mlp
+from funcnet.losses import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Huber,
+    KLDivergence,
+    LogKLDivergence,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    PerceptronCriterion,
+    SigmoidCrossEntropy,
+    SoftmaxCrossEntropy,
+)
+from funcnet.objective import backprop, evaluate
+from funcnet.optimizers import SGD, Adam
+from funcnet.records import paths, record, replace
+from funcnet.regularizers import L1, L2, ElasticNet, MaxNorm
+from funcnet.stopping import Convergence, EarlyStopping
+from funcnet.train import Run, train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ELU",
+    "GELU",
+    "L1",
+    "L2",
+    "SELU",
+    "SGD",
+    "Adam",
+    "BinaryCrossEntropy",
+    "Chain",
+    "Convergence",
+    "CrossEntropy",
+    "Dense",
+    "Dropout",
+    "EarlyStopping",
+    "ElasticNet",
+    "Experiment",
+    "HardSigmoid",
+    "HardTanh",
+    "Huber",
+    "Identity",
+    "KLDivergence",
+    "LeakyReLU",
+    "LogKLDivergence",
+    "LogSoftmax",
+    "MaxNorm",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Mish",
+    "PerceptronCriterion",
+    "ReLU",
+    "Run",
+    "SiLU",
+    "Sigmoid",
+    "SigmoidCrossEntropy",
+    "Softmax",
+    "SoftmaxCrossEntropy",
+    "Softplus",
+    "Step",
+    "Tanh",
+    "backprop",
+    "data",
+    "elu",
+    "evaluate",
+    "gelu",
+    "hard_sigmoid",
+    "hard_tanh",
+    "identity",
+    "layers",
+    "leaky_relu",
+    "load",
+    "log_softmax",
+    "losses",
+    "mish",
+    "mlp",
+    "optimizers",
+    "paths",
+    "record",
+    "regularizers",
+    "relu",
+    "replace",
+    "save",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "step",
+    "tanh",
+    "train",
+]

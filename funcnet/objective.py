@@ -88,4 +88,5 @@ def evaluate(network: Any, loss: Any, params: Any, x: jax.Array, y: Any) -> dict
     value = loss(prediction, y)
     if not getattr(loss, "CLASSIFIES", False):
         return {"loss": value}
-    return {"loss": value, "accuracy": jnp.mean(loss.correct(prediction, jnp.asarray(y)))}
+    correct = loss.correct(prediction, loss.check_target(prediction, y))
+    return {"loss": value, "accuracy": jnp.mean(correct)}

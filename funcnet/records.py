@@ -224,8 +224,15 @@ def is_record(value: Any) -> bool:
 
 
 def cast(value: Any, like: jax.Array) -> jax.Array:
-    """Round a hyper-parameter to the dtype of the array it works on, the same way for a constant and a tracer."""
-    return jnp.asarray(value, dtype=like.dtype)
+    """Round a hyper-parameter to the dtype of the array it works on, the same way for a constant and a tracer.
+
+    Inside a compiled function the number passes an optimization barrier: a compiler that knows a constant folds it into
+    its neighbours, in another order of roundings than the one it uses for a traced number.
+    """
+    rounded = jnp.asarray(value, dtype=like.dtype)
+    if isinstance(like, jax.core.Tracer) or isinstance(rounded, jax.core.Tracer):
+        return jax.lax.optimization_barrier(rounded)
+    return rounded
 
 
 def children(node: Any) -> dict[str, Any]:

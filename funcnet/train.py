@@ -26,6 +26,7 @@ import numpy as np
 
 from funcnet.errors import check_pair, describe, raise_error
 from funcnet.experiment import Experiment, stopping_rules
+from funcnet.keys import fold, order
 from funcnet.layers.base import as_layer
 from funcnet.objective import evaluate, terms
 from funcnet.records import canonical
@@ -104,7 +105,7 @@ def monitored(experiment: Experiment, validated: bool) -> str:
 
 def begin(experiment: Experiment, data: Data) -> State:
     """Draw parameters from the seed and set everything else to its start."""
-    key = jax.random.fold_in(jax.random.key(experiment.seed), 0)
+    key = fold(jax.random.key(experiment.seed), 0)
     params = as_layer(experiment.network).init(key, data.x.shape[1:], data.x.dtype)
     validated = data.validation is not None
     real = jnp.zeros(()).dtype
@@ -139,18 +140,17 @@ def batches(experiment: Experiment, epoch: jax.Array, samples: int) -> tuple[jax
     if size == samples:
         return None, None
     count = -(-samples // size)
-    key = jax.random.fold_in(jax.random.key(experiment.data_seed), epoch)
-    order = jax.random.permutation(key, jnp.arange(samples, dtype=jnp.int32))
+    rows = order(fold(jax.random.key(experiment.data_seed), epoch), samples)
     if count * size == samples:
-        return order.reshape(count, size), None
-    order = jnp.pad(order, (0, count * size - samples))
-    return order.reshape(count, size), (jnp.arange(count * size) < samples).reshape(count, size)
+        return rows.reshape(count, size), None
+    rows = jnp.pad(rows, (0, count * size - samples))
+    return rows.reshape(count, size), (jnp.arange(count * size) < samples).reshape(count, size)
 
 
 def _epoch(experiment: Experiment, state: State, data: Data) -> State:
     """Run one epoch: every batch, then validation, the history, the best so far, and the stopping rules."""
-    order, present = batches(experiment, state.epoch, data.x.shape[0])
-    dropout_key = jax.random.fold_in(jax.random.key(experiment.seed), 1)
+    numbers, present = batches(experiment, state.epoch, data.x.shape[0])
+    dropout_key = fold(jax.random.key(experiment.seed), 1)
     summed = getattr(experiment.loss, "reduction", "mean") == "sum"
 
     def update(carry: Any, batch: Any) -> tuple[Any, None]:
@@ -165,7 +165,7 @@ def _epoch(experiment: Experiment, state: State, data: Data) -> State:
             y,
             regularizer=experiment.regularizer,
             weight=None if weight is None else weight.astype(x.dtype),
-            key=jax.random.fold_in(dropout_key, step),
+            key=fold(dropout_key, step),
         )
         regularizer = experiment.regularizer
         rate = experiment.optimizer.rate(slots) if regularizer is not None and regularizer.proximal else None
@@ -182,10 +182,10 @@ def _epoch(experiment: Experiment, state: State, data: Data) -> State:
 
     none = jnp.zeros((), state.best_value.dtype)
     carry = (state.params, state.slots, state.step, (none, none, none), state.first_bad_step)
-    if order is None:
+    if numbers is None:
         carry, _ = update(carry, (None, None))
     else:
-        carry, _ = jax.lax.scan(update, carry, (order, present))
+        carry, _ = jax.lax.scan(update, carry, (numbers, present))
     params, slots, step, (loss, penalty, count), first_bad = carry
 
     sound = jnp.all(jnp.stack([jnp.all(jnp.isfinite(w)) for w in jax.tree.leaves(params)] or [jnp.asarray(True)]))

@@ -22,6 +22,7 @@ from funcnet.activations.base import Activation
 from funcnet.activations.sigmoid import Sigmoid
 from funcnet.cases import Case
 from funcnet.errors import describe, raise_error
+from funcnet.keys import fold
 from funcnet.layers.base import Layer, Shape, as_layer
 from funcnet.layers.dense import Dense
 from funcnet.layers.initializers import initializer_for
@@ -63,7 +64,7 @@ class Chain(Layer):
         for index, layer in enumerate(self.layers):
             if isinstance(layer, Dense) and layer.kernel_init is None:
                 layer = replace(layer, {"kernel_init": initializer_for(self._activation_after(index))})
-            params.append(as_layer(layer).init(jax.random.fold_in(key, index), in_shape, dtype))
+            params.append(as_layer(layer).init(fold(key, index), in_shape, dtype))
             in_shape = as_layer(layer).out_shape(in_shape)
         return tuple(params)
 
@@ -86,7 +87,7 @@ class Chain(Layer):
             )
         saved = []
         for index, (layer, own) in enumerate(zip(self.layers, params, strict=True)):
-            x, kept = as_layer(layer).forward(own, x, None if key is None else jax.random.fold_in(key, index))
+            x, kept = as_layer(layer).forward(own, x, None if key is None else fold(key, index))
             saved.append(kept)
         return x, tuple(saved)
 

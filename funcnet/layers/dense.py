@@ -21,6 +21,7 @@ import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.errors import check_floating, describe, raise_error
+from funcnet.keys import fold
 from funcnet.layers.base import Layer, Shape
 from funcnet.layers.initializers import Constant, initializer_for
 from funcnet.records import choice, part, record
@@ -51,9 +52,9 @@ class Dense(Layer):
         """Draw the kernel (in × out) and the bias (out)."""
         self.out_shape(in_shape)
         draw = self.kernel_init or initializer_for(None)
-        params = {"kernel": draw(jax.random.fold_in(key, 0), (in_shape[-1], self.width), dtype)}
+        params = {"kernel": draw(key, (in_shape[-1], self.width), dtype)}
         if self.bias:
-            params["bias"] = self.bias_init(jax.random.fold_in(key, 1), (self.width,), dtype)
+            params["bias"] = self.bias_init(fold(key, 1), (self.width,), dtype)
         return params
 
     def forward(self, params: Any, x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:

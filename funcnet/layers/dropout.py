@@ -23,6 +23,7 @@ import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.errors import check_floating
+from funcnet.keys import uniform
 from funcnet.layers.base import Layer, Shape
 from funcnet.records import Number, cast, choice, number, record
 
@@ -57,7 +58,7 @@ class Dropout(Layer):
             factor = jnp.ones((), x.dtype) if self.inverted else keep
         else:
             # Uniform numbers in [0, 1): below the rate a unit is dropped, so rate 0 drops none.
-            kept = jax.random.uniform(key, x.shape, jnp.float32) >= jnp.asarray(self.rate, jnp.float32)
+            kept = uniform(key, x.shape) >= jnp.asarray(self.rate, jnp.float32)
             factor = jnp.where(kept, 1 / keep if self.inverted else jnp.ones((), x.dtype), jnp.zeros((), x.dtype))
         return x * factor, factor
 

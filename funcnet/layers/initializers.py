@@ -27,6 +27,7 @@ import jax
 import jax.numpy as jnp
 
 from funcnet.activations.base import Activation
+from funcnet.keys import normal, uniform
 from funcnet.records import Number, cast, choice, number, record
 
 Initializer = Callable[[jax.Array, tuple[int, ...], Any], jax.Array]
@@ -34,8 +35,13 @@ Initializer = Callable[[jax.Array, tuple[int, ...], Any], jax.Array]
 
 def _draw(key: jax.Array, shape: tuple[int, ...], dtype: Any, distribution: str, variance: float) -> jax.Array:
     if distribution == "normal":
-        return jax.random.normal(key, shape, dtype) * jnp.asarray(variance**0.5, dtype)
-    return jax.random.uniform(key, shape, dtype, -1, 1) * jnp.asarray((3 * variance) ** 0.5, dtype)
+        return normal(key, shape).astype(dtype) * jnp.asarray(variance**0.5, dtype)
+    return _symmetric(key, shape, dtype) * jnp.asarray((3 * variance) ** 0.5, dtype)
+
+
+def _symmetric(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    """Draw uniform numbers in [−1, 1)."""
+    return (2 * uniform(key, shape) - 1).astype(dtype)
 
 
 def _dtype(dtype: Any) -> Any:
@@ -83,7 +89,7 @@ class Normal:
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Draw an array."""
-        draw = jax.random.normal(key, shape, _dtype(dtype))
+        draw = normal(key, shape).astype(_dtype(dtype))
         return draw * cast(self.deviation, draw)
 
 
@@ -95,7 +101,7 @@ class Uniform:
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Draw an array."""
-        draw = jax.random.uniform(key, shape, _dtype(dtype), -1, 1)
+        draw = _symmetric(key, shape, _dtype(dtype))
         return draw * cast(self.bound, draw)
 
 

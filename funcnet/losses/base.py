@@ -27,8 +27,13 @@ from funcnet.records import choice, record
 
 @record
 class Loss:
-    """Base of all losses."""
+    r"""Base of all losses.
 
+    `FORMULA` states what one sample costs, for the tests to evaluate in arbitrary precision: of a loss over classes as a
+    Python expression over the lists p and t (a distribution), their length K and the fields; of an `OutputLoss` see there.
+    """
+
+    FORMULA: ClassVar[str]
     # Whether predictions are classes, so that an accuracy can be reported.
     CLASSIFIES: ClassVar[bool] = False
 
@@ -110,7 +115,6 @@ class OutputLoss(Loss):
     `FORMULA` and `DERIVATIVE` state e and ∂e/∂p over `p`, `t` and the fields, in SymPy's syntax, for the tests.
     """
 
-    FORMULA: ClassVar[str]
     DERIVATIVE: ClassVar[str]
 
     def element(self, prediction: jax.Array, target: jax.Array) -> tuple[jax.Array, Any]:

@@ -88,7 +88,8 @@ def times_log(t: jax.Array, logarithm: jax.Array) -> jax.Array:
 def correct_class(prediction: jax.Array, target: jax.Array) -> jax.Array:
     """Return 1 where the largest prediction stands at the label (or at the largest target), else 0."""
     label = target if is_label(prediction, target) else jnp.argmax(target, axis=-1)
-    return (jnp.argmax(prediction, axis=-1) == label).astype(prediction.dtype)
+    found = jnp.argmax(prediction, axis=-1)
+    return (found == label.astype(found.dtype)).astype(prediction.dtype)
 
 
 def floor_probability(q: jax.Array) -> jax.Array:

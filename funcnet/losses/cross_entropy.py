@@ -47,6 +47,7 @@ class CrossEntropy(Loss):
     """
 
     CLASSIFIES: ClassVar[bool] = True
+    FORMULA: ClassVar[str] = "-sum(t[k] * log(p[k]) for k in range(K) if t[k])"
 
     def check_target(self, prediction: jax.Array, target: Any) -> jax.Array:
         """Require probabilities, and labels in range or distributions."""

@@ -43,6 +43,10 @@ class KLDivergence(Loss):
     reverse: bool = choice(False, options=(False, True))
 
     CLASSIFIES: ClassVar[bool] = True
+    FORMULA: ClassVar[str] = (
+        "sum(p[k] * log(p[k] / t[k]) for k in range(K) if p[k])"
+        " if reverse else sum(t[k] * log(t[k] / p[k]) for k in range(K) if t[k])"
+    )
 
     def check_target(self, prediction: jax.Array, target: Any) -> jax.Array:
         """Require probabilities, and labels in range or distributions."""
@@ -75,6 +79,11 @@ class LogKLDivergence(KLDivergence):
     >>> print(f"{LogKLDivergence()(jnp.log(jnp.asarray([[0.5, 0.5]])), jnp.asarray([[0.25, 0.75]])):.6f}")
     0.130812
     """
+
+    FORMULA: ClassVar[str] = (
+        "sum(exp(p[k]) * (p[k] - log(t[k])) for k in range(K) if p[k] > -inf)"
+        " if reverse else sum(t[k] * (log(t[k]) - p[k]) for k in range(K) if t[k])"
+    )
 
     def check_target(self, prediction: jax.Array, target: Any) -> jax.Array:
         """Require log-probabilities, and labels in range or distributions."""

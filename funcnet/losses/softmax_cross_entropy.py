@@ -42,6 +42,10 @@ class SoftmaxCrossEntropy(Loss):
     class_weight: Number | None = number(None, at_least=0, vector=True)
 
     CLASSIFIES: ClassVar[bool] = True
+    FORMULA: ClassVar[str] = (
+        "-sum(class_weight[k] * ((1 - label_smoothing) * t[k] + label_smoothing / K)"
+        " * log(exp(p[k]) / sum(exp(p[j]) for j in range(K))) for k in range(K) if p[k] > -inf)"
+    )
 
     def check_target(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         """Require labels in range or distributions, and one class weight a class."""

@@ -12,7 +12,7 @@ each update instead (proximal gradient: Parikh & Boyd 2014, section 4.2), which 
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +36,12 @@ def is_bias(path: tuple[Any, ...]) -> bool:
 
 @record
 class Regularizer:
-    """Base of all regularizers; a concept gives `leaf`, `leaf_backward` and `leaf_prox` for one array."""
+    """Base of all regularizers; a concept gives `leaf`, `leaf_backward` and `leaf_prox` for one array.
+
+    `FORMULA` states r as a Python expression over the list w of an array's numbers and the fields, for the tests.
+    """
+
+    FORMULA: ClassVar[str]
 
     biases: bool = choice(False, options=(False, True), kw_only=True)
     proximal: bool = choice(False, options=(False, True), kw_only=True)

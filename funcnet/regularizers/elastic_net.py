@@ -12,7 +12,7 @@ Kink       At w = 0 the subdifferential is [−λ₁, λ₁]; the stated subgrad
 Source     Zou & Hastie 2005, equation 2 (whose λ₂ is half of ours).
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,8 @@ class ElasticNet(Regularizer):
 
     l1: Number = number(at_least=0)
     l2: Number = number(at_least=0)
+
+    FORMULA: ClassVar[str] = "l1 * sum(abs(v) for v in w) + l2 / 2 * sum(v**2 for v in w)"
 
     def leaf(self, w: jax.Array) -> jax.Array:
         """Return λ₁ Σ |w| + (λ₂/2) Σ w²."""

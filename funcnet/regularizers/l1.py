@@ -13,7 +13,7 @@ Kink       At w = 0 the subdifferential is [−λ, λ]; the stated subgradient i
 Source     Article A2.4 and B3.8; Tibshirani 1996; Donoho 1995 for the soft threshold.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +43,8 @@ class L1(Regularizer):
     """
 
     strength: Number = number(at_least=0)
+
+    FORMULA: ClassVar[str] = "strength * sum(abs(v) for v in w)"
 
     def leaf(self, w: jax.Array) -> jax.Array:
         """Return λ Σ |w|."""

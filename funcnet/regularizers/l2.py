@@ -12,6 +12,8 @@ Relation   In the gradient (here) it is coupled with the optimizer's scaling; de
 Source     Article A2.4, A3.4, B3.8; Hoerl & Kennard 1970. (Article A prints λ‖w‖₂ = ½ Σ w²: see the errata.)
 """
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 
@@ -30,6 +32,8 @@ class L2(Regularizer):
     """
 
     strength: Number = number(at_least=0)
+
+    FORMULA: ClassVar[str] = "strength / 2 * sum(v**2 for v in w)"
 
     def leaf(self, w: jax.Array) -> jax.Array:
         """Return (λ/2) Σ w²."""

@@ -12,6 +12,8 @@ Extremes   A zero column stays zero; the norm is taken of w/max|w|, so that it n
 Source     Srivastava et al. 2014, section 5.1 (with dropout); Srebro & Shraibman 2005.
 """
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 
@@ -32,6 +34,8 @@ class MaxNorm(Regularizer):
 
     radius: Number = number(above=0)
     proximal: bool = choice(True, options=(True,), kw_only=True)
+
+    FORMULA: ClassVar[str] = "0 * radius"
 
     def leaf(self, w: jax.Array) -> jax.Array:
         """Return 0: what the constraint allows costs nothing."""

@@ -1,0 +1,220 @@
+"""Bad input stops at the door: before anything compiles, with what must hold, what arrived and what to try."""
+
+import gzip
+import importlib
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import funcnet as fn
+
+TRAINING = importlib.import_module("funcnet.train")  # funcnet.train itself is the function
+
+X = np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3)
+Y = np.arange(8, dtype=np.int32) % 4
+NAN, INF = float("nan"), float("inf")
+
+
+def classifier(**changes):
+    """Return a small experiment whose data below is right."""
+    settings = {"batch_size": 4, "epochs": 2}
+    return fn.Experiment(fn.mlp(5, 4), fn.SoftmaxCrossEntropy(), fn.SGD(0.1), **(settings | changes))
+
+
+def regression():
+    """Return a small regression with one output."""
+    return fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.1), batch_size=None, epochs=2)
+
+
+def with_bad(x, value):
+    """Return a copy of the features with one bad number in row 2."""
+    x = x.copy()
+    x[2, 1] = value
+    return x
+
+
+PARAMS = fn.mlp(5, 4).init(jax.random.key(0), (3,), jnp.float32)
+LOGITS = jnp.zeros((8, 4), jnp.float32)
+Q = jnp.full((8, 4), 0.25, jnp.float32)
+COLUMN = np.ones((8, 1), np.float32)
+
+# name: (what to call, the error, words that the message must have)
+CASES = {
+    "lengths differ": (lambda: fn.train(classifier(), (X, Y[:7])), ValueError, "same length"),
+    "validation lengths differ": (lambda: fn.train(classifier(), (X, Y), (X, Y[:7])), ValueError, "validation"),
+    "validation of another width": (lambda: fn.train(classifier(), (X, Y), (X[:, :2], Y)), ValueError, "same width"),
+    "validation of another dtype": (lambda: fn.train(classifier(), (X, Y), (X.astype(np.float64), Y)), ValueError, "dtype"),
+    "features of the wrong width": (lambda: fn.mlp(5, 4).apply(PARAMS, jnp.ones((2, 7), jnp.float32)), ValueError, "3 features"),
+    "label too large": (lambda: fn.train(classifier(), (X, Y + 1)), ValueError, r"0 … 3, but got 4 at position 3"),
+    "label negative": (lambda: fn.train(classifier(), (X, Y - 1)), ValueError, "got -1 at position 0"),
+    "validation label too large": (lambda: fn.train(classifier(), (X, Y), (X, Y + 1)), ValueError, "validation: labels must lie"),
+    "labels of a float type": (lambda: fn.train(classifier(), (X, Y.astype(np.float32))), TypeError, "whole numbers"),
+    "labels in a column": (lambda: fn.train(classifier(), (X, Y[:, None])), ValueError, r"squeeze\(-1\)"),
+    "one-hot labels of whole numbers": (lambda: fn.SoftmaxCrossEntropy()(LOGITS, np.eye(4, dtype=int)[Y]), TypeError, "floating"),
+    "distributions that do not sum to 1": (lambda: fn.SoftmaxCrossEntropy()(LOGITS, np.ones((8, 4), np.float32)), ValueError, "sum to 1"),
+    "distributions below 0": (lambda: fn.KLDivergence()(Q, Q.at[0, :2].set(jnp.asarray([-0.1, 0.6], Q.dtype))), ValueError, "non-negative"),
+    "(N, 1) against (N,)": (lambda: fn.train(regression(), (X, X[:, 0])), ValueError, r"reshape\(\(8, 1\)\)"),
+    "(N,) against (N, 1)": (lambda: fn.MeanSquaredError()(jnp.ones(8), COLUMN), ValueError, r"reshape\(\(8,\)\)"),
+    "labels given to a regression": (lambda: fn.MeanSquaredError()(LOGITS, Y), ValueError, "SoftmaxCrossEntropy for labels"),
+    "whole-number regression targets": (lambda: fn.train(regression(), (X, Y[:, None])), TypeError, "floating"),
+    "NaN feature": (lambda: fn.train(classifier(), (with_bad(X, NAN), Y)), ValueError, r"got nan at \[2, 1\] \(1 of 24"),
+    "infinite feature": (lambda: fn.train(classifier(), (with_bad(X, INF), Y)), ValueError, "finite"),
+    "NaN in validation": (lambda: fn.train(classifier(), (X, Y), (with_bad(X, NAN), Y)), ValueError, "features of validation"),
+    "NaN target": (lambda: fn.train(regression(), (X, COLUMN * NAN)), ValueError, "targets of train must be finite"),
+    "empty set": (lambda: fn.train(classifier(), (X[:0], Y[:0])), ValueError, "at least one sample"),
+    "empty validation set": (lambda: fn.train(classifier(), (X, Y), (X[:0], Y[:0])), ValueError, "at least one sample"),
+    "whole-number features": (lambda: fn.train(classifier(), (X.astype(int), Y)), TypeError, "floating-point"),
+    "features of rank 1": (lambda: fn.train(classifier(), (X[:, 0], Y)), ValueError, r"reshape\(-1, 1\)"),
+    "features as a list": (lambda: fn.train(classifier(), (X.tolist(), Y)), TypeError, "array"),
+    "features without targets": (lambda: fn.train(classifier(), X), TypeError, r"pair \(x, y\)"),
+    "batch size 0": (lambda: classifier(batch_size=0), ValueError, "at least 1, but got 0"),
+    "batch size above N": (lambda: fn.train(classifier(batch_size=9), (X, Y)), ValueError, "samples, 8, but got 9"),
+    "batch size 2.5": (lambda: classifier(batch_size=2.5), TypeError, "whole number"),
+    "no epochs": (lambda: classifier(epochs=0), ValueError, "at least 1"),
+    "negative rate": (lambda: fn.SGD(-0.1), ValueError, "at least 0, but got -0.1"),
+    "NaN rate": (lambda: fn.SGD(NAN), ValueError, "but got nan"),
+    "infinite rate": (lambda: fn.Adam(INF), ValueError, "but got inf"),
+    "rate as text": (lambda: fn.SGD("0.1"), TypeError, "a number or a schedule"),
+    "rate as a truth value": (lambda: fn.SGD(True), TypeError, "must be a number"),
+    "rate as a plain function": (lambda: fn.SGD(lambda step: 0.1), TypeError, "a number or a schedule"),
+    "momentum 1": (lambda: fn.SGD(0.1, momentum=1.0), ValueError, "below 1"),
+    "Nesterov without momentum": (lambda: fn.SGD(0.1, nesterov=True), ValueError, "momentum=0.9"),
+    "beta above 1": (lambda: fn.Adam(beta2=1.5), ValueError, "Adam.beta2"),
+    "negative epsilon": (lambda: fn.Adam(epsilon=-1e-8), ValueError, "Adam.epsilon"),
+    "dropout rate 1": (lambda: fn.Dropout(1.0), ValueError, "below 1"),
+    "dropout rate in mlp": (lambda: fn.mlp(5, 4, dropout=-0.5), ValueError, "Dropout.rate"),
+    "Huber delta 0": (lambda: fn.Huber(0.0), ValueError, "above 0"),
+    "negative strength": (lambda: fn.L2(-1.0), ValueError, "L2.strength"),
+    "NaN strength": (lambda: fn.L1(NAN), ValueError, "L1.strength"),
+    "radius 0": (lambda: fn.MaxNorm(0.0), ValueError, "above 0"),
+    "label smoothing 1": (lambda: fn.SoftmaxCrossEntropy(label_smoothing=1.0), ValueError, "below 1"),
+    "class weights too few": (lambda: fn.SoftmaxCrossEntropy(class_weight=[1.0, 2.0])(LOGITS, Y), ValueError, "one number a class"),
+    "negative class weight": (lambda: fn.SoftmaxCrossEntropy(class_weight=[1.0, -2.0]), ValueError, "class_weight"),
+    "negative seed": (lambda: classifier(seed=-1), ValueError, "Experiment.seed"),
+    "seed 0.5": (lambda: classifier(seed=0.5), TypeError, "whole number"),
+    "patience 0": (lambda: fn.EarlyStopping(0), ValueError, "at least 1"),
+    "unknown metric": (lambda: fn.EarlyStopping(3, metric="validation_los"), ValueError, "Try: 'validation_loss'"),
+    "early stopping without validation": (
+        lambda: fn.train(classifier(stopping=fn.EarlyStopping(3)), (X, Y)),
+        ValueError,
+        r"validation=\(x, y\)",
+    ),
+    "accuracy of a regression": (
+        lambda: fn.train(
+            fn.replace(regression(), {"stopping": fn.EarlyStopping(3, metric="validation_accuracy")}), (X, COLUMN), (X, COLUMN)
+        ),
+        ValueError,
+        "no such column",
+    ),
+    "unknown reduction": (lambda: fn.Huber(reduction="avg"), ValueError, "'mean', 'sum', 'none'"),
+    "training on a loss of many numbers": (lambda: fn.replace(classifier(), {"loss.reduction": "none"}), ValueError, "one number"),
+    "unknown path": (lambda: fn.replace(classifier(), {"optimizer.learning_rat": 0.1}), ValueError, "one of optimizer.learning_rate"),
+    "unknown first step of a path": (lambda: fn.replace(classifier(), {"optimiser.momentum": 0.1}), ValueError, "leads nowhere"),
+    "path below a number": (lambda: fn.replace(classifier(), {"seed.low": 1}), ValueError, "leads nowhere"),
+    "unknown argument": (lambda: fn.Experiment(fn.Dense(1), fn.Huber(), fn.SGD(0.1), batchsize=3), TypeError, "batchsize"),
+    "width 0": (lambda: fn.Dense(0), ValueError, "at least 1"),
+    "width 2.0": (lambda: fn.Dense(2.0), TypeError, "whole number"),
+    "no widths": (lambda: fn.mlp(), ValueError, "at least one width"),
+    "widths as a list": (lambda: fn.mlp([5, 4]), TypeError, "separate arguments"),
+    "an empty chain": (lambda: fn.Chain(), ValueError, "at least one layer"),
+    "a class instead of an activation": (lambda: fn.mlp(5, 4, activation=fn.ReLU), TypeError, r"ReLU\(…\)"),
+    "a function instead of an activation": (lambda: fn.Chain(fn.Dense(2), jnp.tanh), TypeError, "a layer or an activation"),
+    "a class instead of a loss": (lambda: fn.Experiment(fn.Dense(1), fn.Huber, fn.SGD(0.1)), TypeError, "the class Huber"),
+    "an optimizer that is none": (lambda: fn.Experiment(fn.Dense(1), fn.Huber(), 0.1), TypeError, "init and update"),
+    "parts in the wrong order": (lambda: fn.Experiment(fn.Dense(1), fn.SGD(0.1), fn.Huber()), TypeError, "loss must have"),
+    "parameters of another network": (lambda: fn.mlp(5, 5, 4).apply(PARAMS, jnp.asarray(X)), ValueError, "one entry for each"),
+    "features of another dtype": (lambda: fn.mlp(5, 4).apply(PARAMS, jnp.asarray(X, jnp.float64)), TypeError, "same dtype"),
+    "whole numbers into an activation": (lambda: fn.relu(jnp.arange(3)), TypeError, "floating"),
+    "weights of the wrong shape": (lambda: fn.SoftmaxCrossEntropy()(LOGITS, Y, COLUMN), ValueError, "one number a sample"),
+    "negative sample weight": (lambda: fn.SoftmaxCrossEntropy()(LOGITS, Y, jnp.full(8, -1.0)), ValueError, "at least 0"),
+    "logits given as probabilities": (lambda: fn.CrossEntropy()(LOGITS - 3, Y), ValueError, "loss that takes logits"),
+    "probabilities given as their logarithms": (lambda: fn.LogKLDivergence()(Q, Q), ValueError, "log-probabilities"),
+    "binary target 2": (lambda: fn.SigmoidCrossEntropy()(LOGITS[:, 0], Y), ValueError, r"\[0, 1\]"),
+    "a cotangent of the wrong shape": (
+        lambda: fn.Huber().backward(fn.Huber().forward(LOGITS, LOGITS)[1], jnp.ones(8)),
+        ValueError,
+        "shape of the value",
+    ),
+    "gradient of another tree": (
+        lambda: fn.SGD(0.1).update({"kernel": COLUMN}, fn.SGD(0.1).init({"bias": COLUMN}), {"bias": COLUMN}),
+        ValueError,
+        r"\['bias'\] is in the parameters alone",
+    ),
+    "gradient of another shape": (
+        lambda: fn.SGD(0.1).update({"w": COLUMN}, fn.SGD(0.1).init({"w": X}), {"w": X}),
+        ValueError,
+        r"\['w'\] has \(8, 1\) against \(8, 3\)",
+    ),
+    "an experiment that is none": (lambda: fn.train(fn.mlp(5, 4), (X, Y)), TypeError, "must be an Experiment"),
+    "saving a function": (lambda: fn.save("never.npz", {"f": len}), TypeError, "dicts, tuples, lists and arrays"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_input_stops_at_the_door(name, monkeypatch):
+    """The error has the kind and the words, and nothing has been compiled for it by then."""
+    call, kind, words = CASES[name]
+
+    def compiled(*_, **__):
+        raise AssertionError("training compiled before the input was checked")
+
+    monkeypatch.setattr(TRAINING, "run_program", compiled)
+    with pytest.raises(kind, match=words) as caught:
+        call()
+    if name != "unknown argument":
+        assert " must " in str(caught.value) or " needs " in str(caught.value) or " is due" in str(caught.value)
+        assert ", but " in str(caught.value)
+        assert "Try: " in str(caught.value)
+
+
+def test_good_input_reaches_the_compiler(monkeypatch):
+    """The guard of the test above can fail: the same experiment with right data does compile."""
+
+    def compiled(*_, **__):
+        raise AssertionError("reached")
+
+    monkeypatch.setattr(TRAINING, "run_program", compiled)
+    with pytest.raises(AssertionError, match="reached"):
+        fn.train(classifier(), (X, Y), (X, Y))
+
+
+def test_at_least_forty_cases():
+    """As many as promised, not counting the files below and in the tests of the data."""
+    assert len(CASES) >= 40
+
+
+@pytest.mark.parametrize("damage", ["missing", "not an archive", "cut short", "another archive"])
+def test_parameter_files_that_are_none(tmp_path: pathlib.Path, damage):
+    """Loading a damaged or foreign file names the file and runs no code."""
+    path = tmp_path / "params.npz"
+    fn.save(path, PARAMS)
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "not an archive":
+        path.write_bytes(gzip.compress(b"no"))
+    elif damage == "cut short":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        np.savez(path, a=np.ones(3))
+    with pytest.raises(FileNotFoundError if damage == "missing" else ValueError, match=r"params\.npz"):
+        fn.load(path)
+
+
+def test_parameters_survive_the_disk(tmp_path):
+    """Every container and dtype comes back as it was, bit for bit."""
+    tree = (
+        {"kernel": jnp.asarray([[1.5, -2.0]], jnp.bfloat16), "bias": jnp.asarray([0.1], jnp.float32)},
+        (),
+        [jnp.asarray(3, jnp.int32), None],
+        {"deep": ({"er": jnp.asarray([1e-300], jnp.float64)},)},
+    )
+    fn.save(tmp_path / "tree", tree)
+    back = fn.load(tmp_path / "tree")
+    assert jax.tree.structure(back) == jax.tree.structure(tree)
+    for a, b in zip(jax.tree.leaves(back), jax.tree.leaves(tree), strict=True):
+        assert a.dtype == b.dtype
+        assert np.array_equal(a, b)

@@ -1,0 +1,212 @@
+"""Whole networks: hand-derived back-propagation against `jax.grad` of the same objective, in float64."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_rules import apart
+
+import funcnet as fn
+from funcnet import activations, losses
+from funcnet.layers.base import as_layer
+
+SAMPLES, FEATURES, OUTPUTS = 5, 4, 3
+
+# The parameterless instance of each activation, drawn from the registry; an output activation suits each loss.
+ACTIVATIONS = {case.rule.__class__.__name__: case.rule for module in activations.REGISTRY for case in module.CASES}
+LOSSES = {
+    "MeanSquaredError": (losses.MeanSquaredError(), None),
+    "MeanAbsoluteError": (losses.MeanAbsoluteError(), None),
+    "Huber": (losses.Huber(0.5), None),
+    "SoftmaxCrossEntropy": (losses.SoftmaxCrossEntropy(0.1), None),
+    "SigmoidCrossEntropy": (losses.SigmoidCrossEntropy(), None),
+    "PerceptronCriterion": (losses.PerceptronCriterion(), None),
+    "CrossEntropy": (losses.CrossEntropy(), activations.Softmax()),
+    "BinaryCrossEntropy": (losses.BinaryCrossEntropy(), activations.Sigmoid()),
+    "KLDivergence": (losses.KLDivergence(), activations.Softmax()),
+    "LogKLDivergence": (losses.LogKLDivergence(), activations.LogSoftmax()),
+}
+REGULARIZERS = {"none": None, "L1": fn.L1(0.01), "L2": fn.L2(0.02), "elastic net": fn.ElasticNet(0.01, 0.02)}
+
+
+def combinations(activation_name, loss_name):
+    """List {dropout on, off} × {depth 1, 2, 5}, with regularizers that rotate over activations and losses."""
+    names, shift = list(REGULARIZERS), list(ACTIVATIONS).index(activation_name) + list(LOSSES).index(loss_name)
+    rest = itertools.product((False, True), (1, 2, 5))
+    return [(names[(shift + i) % len(names)], dropout, depth) for i, (dropout, depth) in enumerate(rest)]
+
+
+def build(activation, last, depth, dropout):
+    """Return a network of `depth` dense layers, with the last activation that its loss wants."""
+    layers = list(fn.mlp(*[6] * (depth - 1), OUTPUTS, activation=activation, dropout=0.3 if dropout else None).layers)
+    return fn.Chain(*layers, *([last] if last is not None else []))
+
+
+def draw(loss, depth, seed):
+    """Return x, y and sample weights that suit a loss."""
+    rng = np.random.default_rng(seed)
+    x = jnp.asarray(rng.normal(size=(SAMPLES, FEATURES)))
+    if isinstance(loss, losses.SoftmaxCrossEntropy | losses.CrossEntropy):
+        y = jnp.asarray(rng.integers(0, OUTPUTS, SAMPLES))
+    elif loss.CLASSIFIES and isinstance(loss, losses.OutputLoss):
+        y = jnp.asarray(rng.integers(0, 2, (SAMPLES, OUTPUTS)))
+    elif loss.CLASSIFIES:
+        y = jnp.asarray(rng.dirichlet(np.ones(OUTPUTS), SAMPLES))
+    else:
+        y = jnp.asarray(rng.normal(size=(SAMPLES, OUTPUTS)))
+    return x, y, jnp.asarray(rng.uniform(0.2, 2.0, SAMPLES))
+
+
+@pytest.mark.parametrize("loss_name", LOSSES)
+@pytest.mark.parametrize("activation_name", ACTIVATIONS)
+def test_backprop_against_automatic_differentiation(activation_name, loss_name):
+    """Six combinations a test, 1e-10 relative."""
+    loss, last = LOSSES[loss_name]
+    for number, (name, dropout, depth) in enumerate(combinations(activation_name, loss_name)):
+        network, regularizer = build(ACTIVATIONS[activation_name], last, depth, dropout), REGULARIZERS[name]
+        x, y, weight = draw(loss, depth, number)
+        params = network.init(jax.random.key(number), (FEATURES,), jnp.float64)
+        # Random biases: where a dead layer passes zeros on, a bias of 0 would put every unit on its kink.
+        rng = np.random.default_rng(number)
+        params = jax.tree.map(lambda w, rng=rng: w + 0.1 * rng.normal(size=w.shape), params)
+        key = jax.random.key(100 + number) if dropout else None
+
+        def objective(params, network=network, regularizer=regularizer, x=x, y=y, weight=weight, key=key):
+            prediction, _ = network.forward(params, x, key)
+            return loss(prediction, y, weight) + (0 if regularizer is None else regularizer(params))
+
+        value, gradient = fn.backprop(network, loss, params, x, y, regularizer=regularizer, weight=weight, key=key)
+        wanted_value, wanted = jax.value_and_grad(objective)(params)
+        assert abs(value - wanted_value) <= 1e-14 * max(1, abs(wanted_value))
+        assert distance(gradient, wanted) < 1e-10, (name, dropout, depth)
+
+
+def distance(found, wanted):
+    """Return the distance of two gradients relative to the larger one's norm (0 for two zeros)."""
+    a, b = (np.concatenate([np.ravel(w) for w in jax.tree.leaves(tree)]) for tree in (found, wanted))
+    assert jax.tree.structure(found) == jax.tree.structure(wanted)
+    return np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-300) if np.any(a != b) else 0.0
+
+
+def test_there_are_at_least_500_combinations():
+    """The combinations tried are as many as promised, and every pair of choices is among them."""
+    tried = {(a, loss, *c) for a in ACTIVATIONS for loss in LOSSES for c in combinations(a, loss)}
+    assert len(tried) >= 900
+    for i, j in itertools.combinations(range(5), 2):
+        pairs = {(t[i], t[j]) for t in tried}
+        assert len(pairs) == len({t[i] for t in tried}) * len({t[j] for t in tried})
+
+
+def test_the_comparison_rejects_a_missing_regularizer_and_a_lost_mean():
+    """The comparison of networks can fail."""
+    network, loss = fn.mlp(6, OUTPUTS), losses.SoftmaxCrossEntropy()
+    x, y, _ = draw(loss, 2, 0)
+    params = network.init(jax.random.key(0), (FEATURES,), jnp.float64)
+    wanted = jax.grad(lambda p: loss(network.apply(p, x), y) + fn.L2(0.02)(p))(params)
+    right = fn.backprop(network, loss, params, x, y, regularizer=fn.L2(0.02))[1]
+    assert distance(right, wanted) < 1e-12
+    assert distance(fn.backprop(network, loss, params, x, y)[1], wanted) > 1e-3
+    assert distance(jax.tree.map(lambda g: g * SAMPLES, right), wanted) > 1
+    assert distance((right[0], (), jax.tree.map(lambda g: g[..., ::-1], right[2])), wanted) > 1e-2
+
+
+def test_against_a_network_in_plain_python():
+    """Forward and gradient of a 2-3-2 sigmoid network with loops and no arrays: nothing shared with the package."""
+    import math
+
+    rng = np.random.default_rng(5)
+    w1, b1, w2, b2 = rng.normal(size=(2, 3)), rng.normal(size=3), rng.normal(size=(3, 2)), rng.normal(size=2)
+    xs, ts = rng.normal(size=(4, 2)), rng.normal(size=(4, 2))
+
+    def objective(w1, b1, w2, b2):
+        total = 0.0
+        for x, t in zip(xs, ts, strict=True):
+            h = [1 / (1 + math.exp(-sum(x[i] * w1[i][j] for i in range(2)) - b1[j])) for j in range(3)]
+            p = [sum(h[i] * w2[i][j] for i in range(3)) + b2[j] for j in range(2)]
+            total += sum((p[j] - t[j]) ** 2 for j in range(2)) / 2
+        return total / 4
+
+    def slope(which, index):
+        def at(step):
+            arrays = [a.copy() for a in (w1, b1, w2, b2)]
+            arrays[which][index] += step
+            return objective(*arrays)
+
+        h = 1e-3
+        return (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h)
+
+    network = fn.Chain(fn.Dense(3), fn.sigmoid, fn.Dense(2))
+    params = ({"kernel": jnp.asarray(w1), "bias": jnp.asarray(b1)}, (), {"kernel": jnp.asarray(w2), "bias": jnp.asarray(b2)})
+    value, gradient = fn.backprop(network, fn.MeanSquaredError(), params, jnp.asarray(xs), jnp.asarray(ts))
+    assert abs(value - objective(w1, b1, w2, b2)) < 1e-15
+    found = (gradient[0]["kernel"], gradient[0]["bias"], gradient[2]["kernel"], gradient[2]["bias"])
+    for which, array in enumerate(found):
+        for index in np.ndindex(array.shape):
+            assert abs(array[index] - slope(which, index)) < 1e-10
+
+
+def test_logistic_regression_with_a_column_of_ones():
+    """σ(W′[1 x]) = σ(W x + b): a bias is the weight of a feature that is always 1 (ledger N3)."""
+    rng = np.random.default_rng(1)
+    x, w, b = jnp.asarray(rng.normal(size=(6, 3))), jnp.asarray(rng.normal(size=(3, 1))), jnp.asarray([0.4])
+    with_bias = fn.sigmoid(fn.Dense(1).apply({"kernel": w, "bias": b}, x))
+    ones = jnp.concatenate([jnp.ones((6, 1)), x], axis=1)
+    without = fn.sigmoid(fn.Dense(1, bias=False).apply({"kernel": jnp.concatenate([b[None], w])}, ones))
+    np.testing.assert_allclose(with_bias, without, rtol=1e-15)
+
+
+def test_rows_are_the_articles_columns_transposed():
+    """X W + b = (Wᵀ Xᵀ + b)ᵀ: the articles' Z = W A + B (ledger N2)."""
+    rng = np.random.default_rng(2)
+    x, w, b = rng.normal(size=(6, 3)), rng.normal(size=(3, 2)), rng.normal(size=2)
+    rows = fn.Dense(2).apply({"kernel": jnp.asarray(w), "bias": jnp.asarray(b)}, jnp.asarray(x))
+    np.testing.assert_allclose(rows, (w.T @ x.T + b[:, None]).T, rtol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(FEATURES,), (2, FEATURES), (2, 3, FEATURES), (0, FEATURES)])
+def test_any_number_of_batch_dimensions(shape):
+    """A network maps (…, features) to (…, outputs), and so does its backward."""
+    network = fn.mlp(6, OUTPUTS, activation=fn.tanh)
+    params = network.init(jax.random.key(0), (FEATURES,), jnp.float64)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=shape))
+    y, saved = network.forward(params, x)
+    assert y.shape == (*shape[:-1], OUTPUTS)
+    dparams, dx = network.backward(params, saved, jnp.ones_like(y))
+    assert dx.shape == shape
+    if len(shape) > 1:
+        flat = network.apply(params, x.reshape(-1, FEATURES))
+        np.testing.assert_allclose(flat, y.reshape(-1, OUTPUTS), rtol=1e-14)
+    assert jax.tree.structure(dparams) == jax.tree.structure(params)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32, jnp.bfloat16])
+def test_dtypes_are_kept(dtype):
+    """Parameters, predictions and gradients have the dtype that was asked for; the loss of 16-bit ones is float32."""
+    network = fn.mlp(6, OUTPUTS, activation=fn.gelu, dropout=0.2)
+    params = network.init(jax.random.key(0), (FEATURES,), dtype)
+    x = jnp.ones((SAMPLES, FEATURES), dtype)
+    value, gradient = fn.backprop(
+        network, fn.SoftmaxCrossEntropy(), params, x, jnp.zeros(SAMPLES, int), regularizer=fn.L2(0.1), key=jax.random.key(1)
+    )
+    assert {leaf.dtype for leaf in jax.tree.leaves((params, gradient))} == {jnp.dtype(dtype)}
+    assert value.dtype == (jnp.float32 if dtype == jnp.bfloat16 else dtype)
+
+
+def test_a_layer_and_an_activation_are_networks_too():
+    """Backprop takes a single layer, and an activation without parameters."""
+    x = jnp.asarray([[0.5, -1.0]])
+    value, gradient = fn.backprop(fn.relu, fn.MeanSquaredError(), (), x, jnp.zeros((1, 2)))
+    assert value == 0.125
+    assert gradient == ()
+    assert as_layer(fn.relu).out_shape((2,)) == (2,)
+
+
+def test_default_initializers_follow_the_activation():
+    """The deviation of each kernel is that of the initializer which the next activation names."""
+    for activation, variance in ((fn.relu, 2 / 400), (fn.tanh, 2 / 900), (fn.selu, 1 / 400)):
+        params = fn.Chain(fn.Dense(500), fn.Dropout(0.1), activation, fn.Dense(300)).init(jax.random.key(0), (400,))
+        assert abs(float(params[0]["kernel"].var()) / variance - 1) < 0.02
+        assert abs(float(params[3]["kernel"].var()) / (2 / 800) - 1) < 0.02
+        assert apart(params[0]["bias"], jnp.zeros(500)) == 0

@@ -1,0 +1,348 @@
+"""Every rule of the registries of losses, regularizers and layers, at every one of its cases.
+
+Forward against arbitrary precision or numbers worked by hand, backward against `jax.vjp` and central differences, kinks
+against the stated subgradient, extremes finite; in both precisions, eager, under jit and under vmap. Bugs planted in each
+backward are rejected by the same comparison.
+"""
+
+import itertools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+import sympy
+
+from funcnet import layers, losses, regularizers
+from funcnet.losses.base import OutputLoss
+
+MODES = ("eager", "jit", "vmap")
+DTYPES = (np.float64, np.float32)
+TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}
+mpmath.mp.dps = 40
+
+
+def gather(registry):
+    """List (name, case) for every case of a registry."""
+    return [
+        pytest.param(case, id=f"{module.__name__.split('.')[-1]}-{index}-{case.kind}")
+        for module in registry
+        for index, case in enumerate(module.CASES)
+    ]
+
+
+def floats(tree: Any, dtype: Any) -> Any:
+    """Turn nested lists into arrays: whole-number lists into labels, others into the dtype."""
+    if isinstance(tree, dict):
+        return {name: floats(value, dtype) for name, value in tree.items()}
+    if isinstance(tree, tuple):
+        return tuple(floats(value, dtype) for value in tree)
+    array = np.asarray(tree)
+    return jnp.asarray(array if array.dtype.kind == "i" else array.astype(dtype))
+
+
+def split(case: Any, dtype: Any) -> tuple[Any, Any]:
+    """Return (f, x) with f(x) -> (value, backward), x being the part of the arguments to differentiate by."""
+    rule = case.rule
+    if isinstance(rule, losses.Loss):
+        prediction, *rest = (floats(a, dtype) for a in case.arguments)
+
+        def run(x):
+            value, saved = rule.forward(x, *rest)
+            return value, lambda dy: rule.backward(saved, dy)
+
+        return run, prediction
+    if isinstance(rule, regularizers.Regularizer):
+
+        def run(x):
+            value, saved = rule.forward(x)
+            return value, lambda dy: rule.backward(saved, dy)
+
+        return run, floats(case.arguments[0], dtype)
+    params, x, *seed = case.arguments
+    key = jax.random.key(seed[0]) if seed else None
+
+    def run(pair):
+        value, saved = rule.forward(*pair, key)
+        return value, lambda dy: rule.backward(pair[0], saved, dy)
+
+    return run, (floats(params, dtype), floats(x, dtype))
+
+
+def cotangent(value: jax.Array, seed: int = 0) -> jax.Array:
+    """Draw numbers that are neither uniform nor of one sign."""
+    rng = np.random.default_rng(seed)
+    return jnp.asarray(rng.uniform(0.5, 2.0, value.shape) * rng.choice([-1.0, 1.0], value.shape), value.dtype)
+
+
+def apart(found: Any, wanted: Any) -> float:
+    """Return the largest difference between two trees, relative to the largest entry of each leaf."""
+    assert jax.tree.structure(found) == jax.tree.structure(wanted)
+    worst = 0.0
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        assert a.shape == b.shape
+        if a.size:
+            difference = np.max(np.abs(a - b))
+            worst = max(worst, float(difference / max(np.max(np.abs(b)), 1e-300)) if difference else 0.0)
+    return worst
+
+
+def both(run, x, dy):
+    """Return value and input gradient of a rule."""
+    value, back = run(x)
+    return value, back(dy)
+
+
+def in_mode(mode: str, run, x, dy):
+    """Evaluate a rule eagerly, under jit, or as the middle one of a batch of three under vmap."""
+    if mode == "eager":
+        return both(run, x, dy)
+    if mode == "jit":
+        return jax.jit(lambda x, dy: both(run, x, dy))(x, dy)
+    batch = jax.tree.map(lambda a: jnp.stack([a * 0.5, a, a * 0.25]), (x, dy))
+    return jax.tree.map(lambda a: a[1], jax.vmap(lambda x, dy: both(run, x, dy))(*batch))
+
+
+ALL = gather(losses.REGISTRY) + gather(regularizers.REGISTRY) + gather(layers.REGISTRY)
+SMOOTH = [p for p in ALL if p.values[0].kind in ("ordinary", "batch", "known")]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", ALL)
+def test_values_and_stated_gradients(case, dtype, mode):
+    """What is known by hand comes out; the dtype is kept; nothing is NaN; at extremes all is finite."""
+    run, x = split(case, dtype)
+    value, gradient = in_mode(mode, run, x, jnp.ones_like(run(x)[0]))
+    assert all(leaf.dtype == dtype for leaf in jax.tree.leaves((value, gradient)))
+    assert not any(np.isnan(leaf).any() for leaf in jax.tree.leaves((value, gradient)))
+    if not np.any([np.isinf(leaf).any() for leaf in jax.tree.leaves(x)]):
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((value, gradient)))
+    if case.value is not None:
+        assert apart(value, floats(case.value, np.float64)) < TOLERANCE[dtype]
+    if case.gradient is not None:
+        assert apart(gradient, floats(case.gradient, np.float64)) < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("case", SMOOTH)
+def test_backward_is_the_vector_jacobian_product(case, mode):
+    """Hand-written against `jax.vjp` in float64, with a random cotangent, to 1e-12."""
+    run, x = split(case, np.float64)
+    value, pull = jax.vjp(lambda x: run(x)[0], x)
+    dy = cotangent(value)
+    assert apart(in_mode(mode, run, x, dy)[1], pull(dy)[0]) < 1e-12
+
+
+@pytest.mark.parametrize("case", SMOOTH)
+def test_backward_agrees_with_central_differences(case):
+    """A second opinion that differentiates nothing: ⟨dy, f(x + hd) − f(x − hd)⟩ / 2h against ⟨dx, d⟩."""
+    run, x = split(case, np.float64)
+    value, back = run(x)
+    dy = cotangent(value)
+    direction = jax.tree.map(lambda a: cotangent(a, 3) * np.abs(a).clip(0.01, 1), x)
+    # A fourth-order difference: at h = 1e-3 truncation and rounding are both far below 1e-8.
+    h = 1e-3
+
+    def along(step):
+        moved = jax.tree.map(lambda a, d: a + step * d, x, direction)
+        return float(jnp.sum(dy * run(moved)[0]))
+
+    slope = (8 * (along(h) - along(-h)) - (along(2 * h) - along(-2 * h))) / (12 * h)
+    wanted = sum(float(jnp.sum(a * b)) for a, b in zip(*map(jax.tree.leaves, (back(dy), direction)), strict=True))
+    scale = sum(float(jnp.sum(jnp.abs(a * b))) for a, b in zip(*map(jax.tree.leaves, (back(dy), direction)), strict=True))
+    assert abs(slope - wanted) <= 1e-8 * scale + 1e-12
+
+
+def fields(rule: Any) -> dict[str, Any]:
+    """Return the fields of a rule as exact numbers, 1 for a weight that is not given."""
+    found = {name: getattr(rule, name) for name in rule.__dataclass_fields__}
+    return {name: mpmath.mpf(1) if v is None else mpmath.mpf(v) if isinstance(v, float) else v for name, v in found.items()}
+
+
+def exact_sample_losses(rule: losses.Loss, prediction: np.ndarray, target: np.ndarray) -> tuple[list, list]:
+    """Evaluate FORMULA in 40 digits: what each sample costs, and its class weight."""
+    known = fields(rule)
+    if isinstance(rule, OutputLoss):
+        known["half"] = sympy.true if known.get("half") else sympy.false
+        names = sympy.symbols(["p", "t", *[n for n in known if n != "reduction"]])
+        half = {names[i]: known["half"] for i, s in enumerate(names) if s.name == "half"}
+        expression = sympy.sympify(rule.FORMULA, locals={s.name: s for s in names}).subs(half)
+        # 0 · log 0 = 0: any finite stand-in for log 0 will do.
+        finite_log = {"log": lambda v: mpmath.log(v) if v else mpmath.mpf(-1)}
+        function = sympy.lambdify(names, expression, [finite_log, "mpmath"])
+        extra = [known[s.name] for s in names[2:]]
+        element = [function(mpmath.mpf(float(p)), mpmath.mpf(float(t)), *extra) for p, t in zip(prediction.ravel(), target.ravel(), strict=True)]
+        width = prediction.shape[-1] if prediction.ndim > 1 else 1
+        return [sum(element[i : i + width]) / width for i in range(0, len(element), width)], [1] * (len(element) // width)
+    classes = prediction.shape[-1]
+    weights = getattr(rule, "class_weight", None)
+    known["class_weight"] = [mpmath.mpf(float(c)) for c in weights] if weights is not None else [1] * classes
+    words = {"log": mpmath.log, "exp": mpmath.exp, "inf": mpmath.inf, "K": classes, "sum": sum, "range": range}
+    costs, mass = [], []
+    for p, t in zip(prediction.reshape(-1, classes), target.reshape(-1) if target.ndim < prediction.ndim else target, strict=True):
+        row = [mpmath.mpf(float(v)) for v in (t if np.ndim(t) else np.eye(classes)[t])]
+        scope = {**known, **words, "p": [mpmath.mpf(float(v)) for v in p], "t": row}
+        costs.append(eval(rule.FORMULA, {"__builtins__": {}, **scope}))
+        mass.append(sum(c * v for c, v in zip(known["class_weight"], row, strict=True)))
+    return costs, mass
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("case", gather(losses.REGISTRY))
+def test_losses_against_arbitrary_precision(case, reduction):
+    """Σ wᵢ lᵢ / Σ wᵢ cᵢ and the other reductions, from the formula in 40 digits."""
+    prediction, target, *weight = (np.asarray(floats(a, np.float64)) for a in case.arguments)
+    rule = losses_with(case.rule, reduction)
+    costs, mass = exact_sample_losses(rule, prediction, target)
+    w = [mpmath.mpf(float(v)) for v in weight[0].ravel()] if weight else [mpmath.mpf(1)] * len(costs)
+    wanted = [a * b if a else mpmath.mpf(0) for a, b in zip(w, costs, strict=True)]
+    if reduction != "none":
+        total = sum(a * b for a, b in zip(w, mass, strict=True))
+        wanted = [sum(wanted) / (total if reduction == "mean" and total else 1)]
+    found = np.ravel(rule(*(floats(a, np.float64) for a in case.arguments)))
+    assert len(found) == len(wanted)
+    scale = max(max(abs(v) for v in wanted), mpmath.mpf(10) ** -3)
+    assert max(abs(mpmath.mpf(float(a)) - b) for a, b in zip(found, wanted, strict=True)) <= 2e-15 * scale
+
+
+def losses_with(rule, reduction):
+    """Return the same loss under another reduction."""
+    from funcnet.records import replace
+
+    return replace(rule, {"reduction": reduction})
+
+
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+@pytest.mark.parametrize("case", [p for p in gather(losses.REGISTRY) if p.values[0].kind in ("batch", "known")])
+def test_other_reductions_have_the_right_gradient(case, reduction):
+    """With one number a sample the cotangent has one number a sample, and no sample's leaks into another's."""
+    case = case._replace(rule=losses_with(case.rule, reduction))
+    run, x = split(case, np.float64)
+    value, pull = jax.vjp(lambda x: run(x)[0], x)
+    dy = cotangent(value)
+    assert apart(run(x)[1](dy), pull(dy)[0]) < 1e-12
+
+
+@pytest.mark.parametrize("case", gather(regularizers.REGISTRY))
+def test_regularizers_against_arbitrary_precision(case):
+    """The formula over every leaf that is not a bias, in 40 digits."""
+    params = floats(case.arguments[0], np.float64)
+    total = mpmath.mpf(0)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if case.rule.biases or not (path and getattr(path[-1], "key", None) == "bias"):
+            scope = {**fields(case.rule), "w": [mpmath.mpf(float(v)) for v in np.ravel(leaf)], "sum": sum, "abs": abs}
+            total += eval(case.rule.FORMULA, {"__builtins__": {}, **scope})
+    assert abs(mpmath.mpf(float(case.rule(params))) - total) <= 1e-15 * abs(total)
+
+
+# Bugs planted by program. Each takes the true gradient and the cotangent's batch and returns a wrong gradient.
+BUGS = {
+    "sign": lambda tree: jax.tree.map(lambda a: -a, tree),
+    "factor 2": lambda tree: jax.tree.map(lambda a: 2 * a, tree),
+    "lost 1/N": lambda tree: jax.tree.map(lambda a: a * 3, tree),
+    "transpose": lambda tree: jax.tree.map(lambda a: a[::-1, ::-1] if a.ndim == 2 else a[::-1] if a.ndim else a, tree),
+    "3 % in one element": lambda tree: jax.tree.map(
+        lambda a: a.reshape(-1).at[jnp.argmax(jnp.abs(a))].multiply(1.03).reshape(a.shape) if a.size else a, tree
+    ),
+}
+
+
+@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize("case", [p for p in SMOOTH if p.values[0].kind == "batch"])
+def test_planted_bugs_are_rejected(case, bug):
+    """The comparison of the tests above fails for each planted bug."""
+    run, x = split(case, np.float64)
+    value, pull = jax.vjp(lambda x: run(x)[0], x)
+    dy = cotangent(value)
+    right = run(x)[1](dy)
+    assert apart(right, pull(dy)[0]) < 1e-12
+    assert apart(BUGS[bug](right), pull(dy)[0]) > 1e-3
+
+
+@pytest.mark.parametrize("case", gather(losses.REGISTRY))
+def test_sixteen_bit_predictions(case):
+    """Bfloat16 predictions give a float32 value near the exact one, and a bfloat16 gradient."""
+    run, x = split(case, jnp.bfloat16)
+    value, back = run(x)
+    gradient = back(jnp.ones((), jnp.float32))
+    assert value.dtype == jnp.float32
+    assert gradient.dtype == jnp.bfloat16
+    exact, exact_back = split(case, np.float64)[0](x.astype(np.float64))
+    rest_moves = 0.02  # targets and weights are rounded to bfloat16 too
+    assert abs(float(value) - float(exact)) <= rest_moves * max(abs(float(exact)), 0.1)
+
+
+def test_soft_threshold_minimises_its_objective(rng):
+    """The proximal point of each regularizer beats every neighbour, and is exactly zero inside the threshold."""
+    for rule, step in itertools.product((regularizers.L1(0.7), regularizers.L2(0.7), regularizers.ElasticNet(0.4, 0.9)), (0.1, 2.0)):
+        w = jnp.asarray(rng.normal(size=40) * 2)
+        v = rule.prox(w, step)
+
+        def cost(v, rule=rule, w=w, step=step):
+            return float(0.5 * jnp.sum((v - w) ** 2) + step * rule(v))
+
+        for _ in range(200):
+            assert cost(v) <= cost(v + jnp.asarray(rng.normal(size=40) * 10.0 ** rng.uniform(-6, 0))) + 1e-14
+    assert np.all(np.asarray(regularizers.L1(1.0).prox(jnp.asarray([0.3, -0.5, 1.5]), 1.0)) == [0.0, 0.0, 0.5])
+
+
+def test_max_norm_projects_each_unit(rng):
+    """Columns outside the ball end on its surface in their direction, others stay, bit for bit."""
+    kernel = jnp.asarray(rng.normal(size=(5, 4)) * np.asarray([[0.1, 3.0, 1e30, 1e-30]]))
+    after = regularizers.MaxNorm(1.5).prox({"kernel": kernel, "bias": jnp.full(4, 9.0)}, 1.0)
+    lengths = np.sqrt(np.sum(np.square(np.asarray(after["kernel"]) / [1, 1, 1, 1e-30]), axis=0)) * [1, 1, 1, 1e-30]
+    assert np.array_equal(after["kernel"][:, 0], kernel[:, 0])
+    assert np.array_equal(after["kernel"][:, 3], kernel[:, 3])
+    np.testing.assert_allclose(lengths[1:3], 1.5, rtol=1e-15)
+    np.testing.assert_allclose(after["kernel"][:, 1] / 1.5, kernel[:, 1] / jnp.linalg.norm(kernel[:, 1]), rtol=1e-14)
+    assert np.array_equal(after["bias"], np.full(4, 9.0))
+
+
+def test_kl_is_cross_entropy_less_entropy(rng):
+    """KL(t‖q) = CE(t, q) − H(t), and weights are as good as duplicates."""
+    t, q = (jnp.asarray(rng.dirichlet(np.ones(5), 7)) for _ in range(2))
+    entropy = -jnp.mean(jnp.sum(t * jnp.log(t), axis=-1))
+    assert abs(float(losses.KLDivergence()(q, t) - losses.CrossEntropy()(q, t) + entropy)) < 1e-15
+    twice = losses.CrossEntropy()(q[jnp.asarray([0, 0, 3])], t[jnp.asarray([0, 0, 3])])
+    weight = jnp.asarray([2.0, 0, 0, 1, 0, 0, 0])
+    assert abs(float(losses.CrossEntropy()(q, t, weight) - twice)) < 1e-15
+
+
+def test_fused_and_plain_cross_entropy_agree(rng):
+    """From logits and from probabilities, multi-class and binary, labels and one-hot rows: the same number."""
+    z = jnp.asarray(rng.normal(size=(6, 4)) * 3)
+    labels = jnp.asarray(rng.integers(0, 4, 6))
+    q = jnp.exp(z) / jnp.sum(jnp.exp(z), axis=-1, keepdims=True)
+    fused = losses.SoftmaxCrossEntropy()(z, labels)
+    for other in (losses.CrossEntropy()(q, labels), losses.SoftmaxCrossEntropy()(z, jnp.eye(4)[labels])):
+        assert abs(float(fused - other)) < 1e-14
+    t = jnp.asarray(rng.uniform(size=(6, 4)))
+    two = losses.SigmoidCrossEntropy()(z, t) - losses.BinaryCrossEntropy()(1 / (1 + jnp.exp(-z)), t)
+    assert abs(float(two)) < 1e-14
+
+
+def test_label_out_of_range_under_jit_is_nan_not_zero():
+    """What cannot be checked at the door is loud."""
+    loss = jax.jit(losses.SoftmaxCrossEntropy())
+    assert np.isnan(loss(jnp.zeros((2, 3)), jnp.asarray([0, 3])))
+    assert np.isfinite(loss(jnp.zeros((2, 3)), jnp.asarray([0, 3]), jnp.asarray([1.0, 0.0])))
+
+
+def test_dropout_keeps_the_expectation(rng):
+    """Inverted and standard form: E[training] = evaluation; the same mask backwards; rate 0 is the identity."""
+    x = jnp.asarray(rng.uniform(0.5, 1.5, size=(4000, 50)))
+    for inverted in (True, False):
+        layer = layers.Dropout(0.3, inverted=inverted)
+        y, saved = layer.forward((), x, jax.random.key(5))
+        kept = float(jnp.mean(y != 0))
+        assert abs(kept - 0.7) < 5 * np.sqrt(0.21 / x.size)
+        assert abs(float(jnp.mean(y) / jnp.mean(layer.apply((), x))) - 1) < 0.01
+        dy = cotangent(y)
+        _, dx = layer.backward((), saved, dy)
+        np.testing.assert_allclose(dx, dy * (y / x), rtol=1e-12)
+    still, _ = layers.Dropout(0.0).forward((), x, jax.random.key(5))
+    assert np.array_equal(still, x)
