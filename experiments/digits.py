@@ -75,7 +75,7 @@ def run_all(seeds, epochs, digits):
 
 
 def progress(done, total, seconds, rows):
-    """Show how far the study is: one line that rewrites itself in a terminal, a line every tenth of the way in a log."""
+    """Show how far the study is: one line that rewrites itself in a terminal, ten lines in a log."""
     best = max(row["validation"] for row in rows)
     text = f"{done:3d}/{total} runs  {seconds:5.1f} s  best validation accuracy {best:.1%}"
     if sys.stderr.isatty():
@@ -101,7 +101,9 @@ def summarize(rows):
 
 def print_table(lines, best):
     """Print the summary; an arrow marks the network chosen on the validation images."""
-    print(f"\n{'activation':<12}{'regularization':<16}{'validation accuracy':>20}{'test accuracy':>18}{'best epoch':>14}")
+    print(
+        f"\n{'activation':<12}{'regularization':<16}{'validation accuracy':>20}{'test accuracy':>18}{'best epoch':>14}"
+    )
     for line in lines:
         print(
             f"{line['activation']:<12}{line['regularization']:<16}"
@@ -145,7 +147,9 @@ def main():
     """Run the study."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help="2 seeds and 5 epochs instead of 5 and 40")
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("results/digits"), help="folder for the results")
+    parser.add_argument(
+        "--out", type=pathlib.Path, default=pathlib.Path("results/digits"), help="folder for the results"
+    )
     options = parser.parse_args()
     seeds, epochs = (2, 5) if options.small else (5, 40)
 

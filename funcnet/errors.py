@@ -54,7 +54,9 @@ def check_features(x: Any, name: str) -> Any:
         raise_error(f"{name} must be an array", f"got {describe(x)}", "jnp.asarray(x)", TypeError)
     check_floating(x, name)
     if len(x.shape) < 2:
-        raise_error(f"{name} must have shape (samples, features)", f"got {describe(x)}", "x.reshape(-1, 1) for one feature")
+        raise_error(
+            f"{name} must have shape (samples, features)", f"got {describe(x)}", "x.reshape(-1, 1) for one feature"
+        )
     if x.shape[0] == 0:
         raise_error(f"{name} must hold at least one sample", f"got {describe(x)}", "a set that is not empty")
     if is_concrete(x):
@@ -63,7 +65,7 @@ def check_features(x: Any, name: str) -> Any:
             bad = tuple(int(i) for i in np.argwhere(~finite)[0])
             raise_error(
                 f"{name} must be finite",
-                f"got {np.asarray(x)[bad]} at {list(bad)} ({int((~finite).sum())} of {finite.size} numbers are NaN or infinite)",
+                f"got {np.asarray(x)[bad]} at {list(bad)} ({int((~finite).sum())} of {finite.size} not finite)",
                 "remove or impute these samples",
             )
     return x
@@ -84,6 +86,10 @@ def check_pair(pair: Any, name: str) -> tuple[Any, Any]:
             f"got {describe(x)} and {describe(y)}",
             "one target for each sample",
         )
-    if is_concrete(y) and jax.numpy.issubdtype(y.dtype, jax.numpy.floating) and not np.isfinite(np.asarray(y, np.float64)).all():
+    if (
+        is_concrete(y)
+        and jax.numpy.issubdtype(y.dtype, jax.numpy.floating)
+        and not np.isfinite(np.asarray(y, np.float64)).all()
+    ):
         raise_error(f"the targets of {name} must be finite", "got NaN or infinity among them", "remove these samples")
     return x, y

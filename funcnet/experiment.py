@@ -1,7 +1,7 @@
 r"""The experiment: everything that decides a run, but for the data, in one record.
 
-Its numbers (rates, strengths, patience, seeds) are leaves, its choices (kinds, widths, batch size, epochs) structure. Two
-experiments with equal structure train in one compiled program.
+Its numbers (rates, strengths, patience, seeds) are leaves, its choices (kinds, widths, batch size, epochs)
+structure. Two experiments with equal structure train in one compiled program.
 """
 
 from typing import Any
@@ -40,12 +40,12 @@ class Experiment:
     network: Any = part()
     loss: Any = part()
     optimizer: Any = part()
-    regularizer: Any = part(None)
-    stopping: Any = part(None)
-    batch_size: int | None = choice(32, at_least=1, optional=True)
-    epochs: int = choice(20, at_least=1)
-    seed: Any = integer(0)
-    data_seed: Any = integer(0)
+    regularizer: Any = part(default=None)
+    stopping: Any = part(default=None)
+    batch_size: int | None = choice(default=32, at_least=1, optional=True)
+    epochs: int = choice(default=20, at_least=1)
+    seed: Any = integer(default=0)
+    data_seed: Any = integer(default=0)
 
     def __post_init__(self) -> None:
         as_layer(self.network)

@@ -36,7 +36,10 @@ def _outline(tree: Any, leaves: list[np.ndarray], dtypes: list[str]) -> Any:
         leaves.append(array.view(np.uint16) if array.dtype == jnp.bfloat16 else array)
         return len(leaves) - 1
     raise_error(
-        "parameters must be dicts, tuples, lists and arrays", f"got {describe(tree)}", "run.params of a trained network", TypeError
+        "parameters must be dicts, tuples, lists and arrays",
+        f"got {describe(tree)}",
+        "run.params of a trained network",
+        TypeError,
     )
 
 
@@ -45,7 +48,7 @@ def _rebuild(outline: Any, leaves: list[jax.Array]) -> Any:
         return None
     if isinstance(outline, int):
         return leaves[outline]
-    (kind, inner), = outline.items()
+    ((kind, inner),) = outline.items()
     if kind == "dict":
         return {key: _rebuild(value, leaves) for key, value in inner.items()}
     return {"tuple": tuple, "list": list}[kind](_rebuild(value, leaves) for value in inner)
@@ -71,7 +74,8 @@ def save(path: str | pathlib.Path, params: Any) -> None:
     outline = _outline(params, leaves, dtypes)
     header = json.dumps({"format": _FORMAT, "tree": outline, "dtypes": dtypes})
     with open(path, "wb") as file:
-        np.savez(file, header=np.asarray(header), **{f"leaf{i}": leaf for i, leaf in enumerate(leaves)})
+        arrays: dict[str, Any] = {f"leaf{i}": leaf for i, leaf in enumerate(leaves)}
+        np.savez(file, header=np.asarray(header), **arrays)
 
 
 def load(path: str | pathlib.Path) -> Any:
@@ -94,7 +98,11 @@ def load(path: str | pathlib.Path) -> Any:
     except FileNotFoundError:
         raise
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise_error(f"{path} must be a file that fn.save wrote", f"reading it failed with {type(error).__name__}: {error}", "fn.save(path, params)")
+        raise_error(
+            f"{path} must be a file that fn.save wrote",
+            f"reading it failed with {type(error).__name__}: {error}",
+            "fn.save(path, params)",
+        )
     leaves = []
     for array, name in zip(arrays, header["dtypes"], strict=True):
         array = array.view(jnp.bfloat16) if name == "bfloat16" else array

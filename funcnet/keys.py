@@ -5,7 +5,8 @@ built for more than initial parameters, orders of samples and dropout masks ask 
 quarter of a second of compiling and tens of microseconds a step, where the hash fuses into the loop around it.
 
     mix(v)       the finalizer of MurmurHash3 (Appleby 2011): xor-shift 16, × 0x85EBCA6B, xor-shift 13,
-                 × 0xC2B2AE35, xor-shift 16; a bijection of the 32-bit words in which every input bit moves every output bit
+                 × 0xC2B2AE35, xor-shift 16; a bijection of the 32-bit words in which each input
+                 bit reaches every output bit
     word i       mix(mix(i · 0x9E3779B9 + k₀) + k₁)   for a key (k₀, k₁), and so on for a longer key
 
 It is not for cryptography. The tests measure what training needs: uniform numbers, no correlation between neighbours,

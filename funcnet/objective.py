@@ -10,7 +10,8 @@ A regularizer with `proximal=True` is left out of the gradient: training applies
 Source     Article A3 (empirical risk), B3.4 to B3.6.
 """
 
-from typing import Any, NamedTuple
+import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,8 @@ from funcnet.errors import raise_error
 from funcnet.layers.base import as_layer
 
 
-class Terms(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Terms:
     """The parts of an objective and its gradient at one point."""
 
     loss: jax.Array  # scalar: the mean loss of the batch
@@ -29,7 +31,15 @@ class Terms(NamedTuple):
 
 
 def terms(
-    network: Any, loss: Any, params: Any, x: jax.Array, y: Any, *, regularizer: Any = None, weight: Any = None, key: Any = None
+    network: Any,
+    loss: Any,
+    params: Any,
+    x: jax.Array,
+    y: Any,
+    *,
+    regularizer: Any = None,
+    weight: Any = None,
+    key: Any = None,
 ) -> Terms:
     """Return loss, penalty and gradient of one batch."""
     network = as_layer(network)
@@ -49,7 +59,15 @@ def terms(
 
 
 def backprop(
-    network: Any, loss: Any, params: Any, x: jax.Array, y: Any, *, regularizer: Any = None, weight: Any = None, key: Any = None
+    network: Any,
+    loss: Any,
+    params: Any,
+    x: jax.Array,
+    y: Any,
+    *,
+    regularizer: Any = None,
+    weight: Any = None,
+    key: Any = None,
 ) -> tuple[jax.Array, Any]:
     r"""Return the objective and its gradient by back-propagation.
 

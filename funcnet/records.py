@@ -19,7 +19,7 @@ tracers and abstract values pass in silence, and rebuilding a record from its le
 >>> @record
 ... class Spring:
 ...     stiffness: Number = number(above=0)
-...     sides: int = choice(2)
+...     sides: int = choice(default=2)
 >>> jax.tree.leaves(Spring(3.0))
 [3.0]
 >>> jax.tree.structure(Spring(3.0)) == jax.tree.structure(Spring(4.0))
@@ -33,7 +33,7 @@ ValueError: Spring.stiffness must be above 0, but got -1.0. Try: a number above 
 import dataclasses
 import difflib
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, dataclass_transform
 
 import jax
@@ -43,6 +43,7 @@ import numpy as np
 from funcnet.errors import describe, is_concrete, raise_error
 
 Number: TypeAlias = float | jax.Array | np.ndarray
+Vector: TypeAlias = Sequence[float] | jax.Array | np.ndarray
 T = TypeVar("T")
 
 
@@ -144,14 +145,16 @@ def _checked(owner: str, name: str, value: Any, bounds: _Bounds) -> Any:
     array = np.asarray(value)
     kinds = "iu" if bounds.role == "integer" else "iuf"
     if array.dtype.kind not in kinds and not jnp.issubdtype(array.dtype, jnp.floating):
-        raise_error(f"{label} must be a {bounds.role}", f"got {describe(value)}", f"a {bounds.role} {bounds.words()}", TypeError)
+        raise_error(
+            f"{label} must be a {bounds.role}", f"got {describe(value)}", f"a {bounds.role} {bounds.words()}", TypeError
+        )
     if bounds.role == "integer" and array.dtype.kind not in "iu":
         raise_error(f"{label} must be a whole number", f"got {describe(value)}", f"an int {bounds.words()}", TypeError)
     if not bounds.admits(array.astype(np.float64)):
         raise_error(f"{label} must be {bounds.words()}", f"got {value}", f"a number {bounds.words()}")
     if isinstance(value, (np.ndarray, jax.Array)) and not isinstance(value, np.generic):
         return value
-    return int(value) if bounds.role == "integer" else float(value)
+    return int(array) if bounds.role == "integer" else float(array)
 
 
 def _checked_choice(label: str, value: Any, bounds: _Bounds) -> Any:
@@ -161,14 +164,28 @@ def _checked_choice(label: str, value: Any, bounds: _Bounds) -> Any:
         raise_error(f"{label} must be one of {offered}", f"got {value!r}", f"{close[0]!r}" if close else offered)
     if bounds.at_least is not None:
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-            raise_error(f"{label} must be a whole number", f"got {describe(value)}", f"an int of at least {bounds.at_least}", TypeError)
+            raise_error(
+                f"{label} must be a whole number",
+                f"got {describe(value)}",
+                f"an int of at least {bounds.at_least}",
+                TypeError,
+            )
         if value < bounds.at_least:
-            raise_error(f"{label} must be at least {bounds.at_least}", f"got {value}", f"{label.split('.')[-1]}={bounds.at_least} or more")
+            raise_error(
+                f"{label} must be at least {bounds.at_least}",
+                f"got {value}",
+                f"{label.split('.')[-1]}={bounds.at_least} or more",
+            )
         return int(value)
     try:
         hash(value)
     except TypeError:
-        raise_error(f"{label} is structure and must be hashable", f"got {describe(value)}", "a tuple instead of a list or array", TypeError)
+        raise_error(
+            f"{label} is structure and must be hashable",
+            f"got {describe(value)}",
+            "a tuple instead of a list or array",
+            TypeError,
+        )
     return value
 
 
@@ -207,7 +224,7 @@ def record(cls: type[T]) -> type[T]:
         return tuple(zip(keys, children, strict=True)), choices
 
     # JAX rebuilds records around tracers, None and placeholders, so this way in validates nothing.
-    def unflatten(choices: tuple[Any, ...], children: tuple[Any, ...]) -> Any:
+    def unflatten(choices: Any, children: Any) -> Any:
         self = object.__new__(cls)
         self.__dict__.update(zip(inner, children, strict=True))
         self.__dict__.update(zip(static, choices, strict=True))

@@ -7,13 +7,14 @@ Training is three pure functions of one state:
     finish(experiment, state) -> Run                       read the state on the host
 
 `train` compiles the first two into one program. Every random number is derived from a seed and the position in the run,
-never carried, so a run that is interrupted between epochs and resumed from its state is bit for bit the run that was not.
+never carried, so a run that is interrupted between epochs and resumed from its state is bit for bit the run that was
+not.
 
-An epoch visits the samples in a random order, in batches; each batch is one update. If the batch size does not divide the
-number of samples, the last batch is filled up with samples of weight 0: its mean is over its true samples.
+An epoch visits the samples in a random order, in batches; each batch is one update. If the batch size does not
+divide the number of samples, the last batch is filled up with samples of weight 0: its mean is over its true samples.
 
-A run diverges at the first update whose loss is not finite, or at the end of an epoch whose parameters are not. It keeps
-the parameters with which that epoch began and ends.
+A run diverges at the first update whose loss is not finite, or at the end of an epoch whose parameters are not. It
+keeps the parameters with which that epoch began and ends.
 """
 
 import dataclasses
@@ -244,13 +245,13 @@ def finish(experiment: Experiment, state: State) -> Run:
 
 @jax.jit
 def run_program(experiment: Experiment, data: Data) -> State:
-    """The whole run as one program."""
+    """Run a whole experiment as one program."""
     return advance(experiment, begin(experiment, data), data, experiment.epochs)
 
 
 @functools.partial(jax.jit, donate_argnames="state")
 def advance_program(experiment: Experiment, state: State, data: Data, until: jax.Array) -> State:
-    """A segment of a run as one program; the buffers of the old state are reused for the new one."""
+    """Run a segment as one program; the buffers of the old state are reused for the new one."""
     return advance(experiment, state, data, until)
 
 
@@ -287,8 +288,14 @@ def prepare(experiment: Experiment, train: Any, validation: Any = None) -> tuple
     for rule in stopping_rules(experiment):
         metric = getattr(rule, "metric", "train_loss")
         if metric not in (*columns(experiment, validation is not None), "train_loss"):
-            attempt = 'metric="validation_loss"' if validation is not None else 'validation=(x, y), or metric="train_loss"'
-            raise_error(f"{type(rule).__name__} watches {metric}, which must be measured", "this run has no such column", attempt)
+            attempt = (
+                'metric="validation_loss"' if validation is not None else 'validation=(x, y), or metric="train_loss"'
+            )
+            raise_error(
+                f"{type(rule).__name__} watches {metric}, which must be measured",
+                "this run has no such column",
+                attempt,
+            )
     data = jax.tree.map(jnp.asarray, Data(x, y, pair))
     return canonical(experiment), data
 

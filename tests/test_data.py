@@ -187,9 +187,7 @@ def test_generators_honour_dtype_and_round_once(make, dtype):
 
 @pytest.mark.parametrize("make", [data.xor, data.spirals, data.moons], ids=["xor", "spirals", "moons"])
 def test_noise_is_added_after_the_labels_and_in_proportion(make):
-    clean, some, more = (
-        make(samples=2000, noise=noise, seed=3, dtype=np.float64) for noise in (0.0, 0.1, 0.3)
-    )
+    clean, some, more = (make(samples=2000, noise=noise, seed=3, dtype=np.float64) for noise in (0.0, 0.1, 0.3))
     assert np.array_equal(clean[1], some[1])
     assert np.allclose(3 * (some[0] - clean[0]), more[0] - clean[0], atol=1e-12)
     assert some[1].dtype == np.int32
@@ -212,9 +210,7 @@ def test_xor_labels_are_the_sign_product_before_the_noise(noise):
 
 @pytest.mark.parametrize(("classes", "turns"), [(2, 1.0), (3, 0.0), (5, 1.75)])
 def test_spirals_lie_on_their_arms(classes, turns):
-    x, y = data.spirals(
-        samples=10 * classes + 1, classes=classes, turns=turns, noise=0.0, seed=1, dtype=np.float64
-    )
+    x, y = data.spirals(samples=10 * classes + 1, classes=classes, turns=turns, noise=0.0, seed=1, dtype=np.float64)
     radius = np.hypot(x[:, 0], x[:, 1])
     assert 0.9 < radius.max() < 1
     assert radius.min() < 0.2
@@ -614,9 +610,7 @@ def test_csv_keeps_float64_to_the_last_bit(write, rng):
     ids=["text", "numbers by value", "mixed as text", "nan is a text"],
 )
 def test_csv_numbers_classes_in_sorted_order(write, column, names, labels):
-    table = data.csv(
-        write("x,kind\n" + "".join(f"{n},{c}\n" for n, c in enumerate(column))), "kind", classes=True
-    )
+    table = data.csv(write("x,kind\n" + "".join(f"{n},{c}\n" for n, c in enumerate(column))), "kind", classes=True)
     assert table.classes == names
     assert table.y.dtype == np.int32
     assert table.y.tolist() == labels
@@ -725,9 +719,7 @@ LOADERS = pytest.mark.parametrize("load", [data.idx, lambda path: data.csv(path,
 @LOADERS
 def test_paths_are_checked_before_reading(load, tmp_path, write):
     write("a,b\n1,2\n", "measured.csv")
-    assert_refused(
-        FileNotFoundError, lambda: load(tmp_path / "mesured.csv"), "nothing is there", "measured.csv"
-    )
+    assert_refused(FileNotFoundError, lambda: load(tmp_path / "mesured.csv"), "nothing is there", "measured.csv")
     assert_refused(FileNotFoundError, lambda: load(tmp_path / "no" / "a.csv"), f"{tmp_path / 'no'} is none")
     assert_refused(IsADirectoryError, lambda: load(tmp_path), "it is a folder", "measured.csv")
     assert_refused(TypeError, lambda: load(3), "a path must be a string", "3 (int)")
@@ -940,14 +932,10 @@ def test_image_set_refuses_files_that_do_not_belong_together(folder, tmp_path):
         return message
 
     images, labels = "train-images-idx3-ubyte", "t10k-labels.idx1-ubyte"
-    assert "must have equally many items, but they have 11 and 12" in with_file(
-        images, np.ones((11, 2, 3), np.uint8)
-    )
+    assert "must have equally many items, but they have 11 and 12" in with_file(images, np.ones((11, 2, 3), np.uint8))
     assert "they have 4 and 5" in with_file(labels, np.ones(5, np.uint8))
     assert "they have 4 and 6 pixels" in with_file(images, np.ones((12, 2, 2), np.uint8))
-    assert "must hold images as bytes, but it holds float32" in with_file(
-        images, np.ones((12, 2, 3), np.float32)
-    )
+    assert "must hold images as bytes, but it holds float32" in with_file(images, np.ones((12, 2, 3), np.float32))
     assert "must hold images as bytes, but it holds uint8[12]" in with_file(images, np.ones(12, np.uint8))
     assert "one whole number an image, but it holds float64[4]" in with_file(labels, np.ones(4))
     assert "whole number an image, but it holds uint8[4, 1]" in with_file(labels, np.ones((4, 1), np.uint8))

@@ -29,7 +29,9 @@ def test_neighbours_steps_and_keys_are_uncorrelated():
     u = np.asarray(keys.uniform(key, (256, 256)))
     pairs = [(u[:, 1:], u[:, :-1]), (u[1:], u[:-1]), (u[:, 64:], u[:, :-64])]
     for number in (0, 1, 2, 1000):
-        pairs.append((keys.uniform(keys.fold(key, number), (256, 256)), keys.uniform(keys.fold(key, number + 1), (256, 256))))
+        pairs.append(
+            (keys.uniform(keys.fold(key, number), (256, 256)), keys.uniform(keys.fold(key, number + 1), (256, 256)))
+        )
     for bit in range(0, 32, 5):
         pairs.append((u, keys.uniform(jax.random.key(7 ^ (1 << bit) if bit < 31 else 0), (256, 256))))
     pairs.append((u, keys.uniform(keys.fold(key, 0), (256, 256))))
@@ -40,6 +42,7 @@ def test_neighbours_steps_and_keys_are_uncorrelated():
 
 def test_every_bit_of_a_key_flips_half_of_the_bits():
     """Avalanche: changing one bit of the seed or of the folded number flips about half of the derived key's bits."""
+
     def word(seed, number):
         return np.asarray(jax.random.key_data(keys.fold(jax.random.key(seed), number)), np.uint32)
 

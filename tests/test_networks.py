@@ -138,7 +138,11 @@ def test_against_a_network_in_plain_python():
         return (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h)
 
     network = fn.Chain(fn.Dense(3), fn.sigmoid, fn.Dense(2))
-    params = ({"kernel": jnp.asarray(w1), "bias": jnp.asarray(b1)}, (), {"kernel": jnp.asarray(w2), "bias": jnp.asarray(b2)})
+    params = (
+        {"kernel": jnp.asarray(w1), "bias": jnp.asarray(b1)},
+        (),
+        {"kernel": jnp.asarray(w2), "bias": jnp.asarray(b2)},
+    )
     value, gradient = fn.backprop(network, fn.MeanSquaredError(), params, jnp.asarray(xs), jnp.asarray(ts))
     assert abs(value - objective(w1, b1, w2, b2)) < 1e-15
     found = (gradient[0]["kernel"], gradient[0]["bias"], gradient[2]["kernel"], gradient[2]["bias"])
@@ -188,7 +192,13 @@ def test_dtypes_are_kept(dtype):
     params = network.init(jax.random.key(0), (FEATURES,), dtype)
     x = jnp.ones((SAMPLES, FEATURES), dtype)
     value, gradient = fn.backprop(
-        network, fn.SoftmaxCrossEntropy(), params, x, jnp.zeros(SAMPLES, int), regularizer=fn.L2(0.1), key=jax.random.key(1)
+        network,
+        fn.SoftmaxCrossEntropy(),
+        params,
+        x,
+        jnp.zeros(SAMPLES, int),
+        regularizer=fn.L2(0.1),
+        key=jax.random.key(1),
     )
     assert {leaf.dtype for leaf in jax.tree.leaves((params, gradient))} == {jnp.dtype(dtype)}
     assert value.dtype == (jnp.float32 if dtype == jnp.bfloat16 else dtype)

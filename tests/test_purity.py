@@ -13,7 +13,18 @@ from funcnet.train import Data, advance_program, begin, run_program
 
 PACKAGE = pathlib.Path(fn.__file__).parent
 FORBIDDEN = {
-    *("grad", "value_and_grad", "vjp", "jvp", "linearize", "linear_transpose", "jacfwd", "jacrev", "jacobian", "hessian"),
+    *(
+        "grad",
+        "value_and_grad",
+        "vjp",
+        "jvp",
+        "linearize",
+        "linear_transpose",
+        "jacfwd",
+        "jacrev",
+        "jacobian",
+        "hessian",
+    ),
     *("custom_vjp", "custom_jvp", "custom_gradient", "defvjp", "defjvp", "elementwise_grad", "checkpoint", "remat"),
 }
 
@@ -51,7 +62,14 @@ def test_no_automatic_differentiation(path):
 
 @pytest.mark.parametrize(
     "source",
-    ["import jax\njax.grad(f)", "from jax import vjp", "import optax", "from jax.interpreters import ad", "import jax\njax.custom_vjp", "getattr(jax, 'grad')"],
+    [
+        "import jax\njax.grad(f)",
+        "from jax import vjp",
+        "import optax",
+        "from jax.interpreters import ad",
+        "import jax\njax.custom_vjp",
+        "getattr(jax, 'grad')",
+    ],
 )
 def test_the_search_finds_what_it_looks_for(source):
     """The test above can fail."""
@@ -60,7 +78,9 @@ def test_the_search_finds_what_it_looks_for(source):
 
 def rules():
     """List every case of every registry."""
-    return [c for r in (activations, losses, regularizers, layers) for m in r.REGISTRY for c in m.CASES if c.kind == "batch"]
+    return [
+        c for r in (activations, losses, regularizers, layers) for m in r.REGISTRY for c in m.CASES if c.kind == "batch"
+    ]
 
 
 def arrays(tree):
@@ -88,7 +108,9 @@ def test_every_rule_lowers_for_cpu_gpu_and_tpu():
         def both(*arguments, rule=rule):
             value, saved = rule.forward(*arguments)
             dy = jnp.ones_like(value)
-            return value, rule.backward(arguments[0], saved, dy) if isinstance(rule, layers.Layer) else rule.backward(saved, dy)
+            return value, rule.backward(arguments[0], saved, dy) if isinstance(rule, layers.Layer) else rule.backward(
+                saved, dy
+            )
 
         assert exports(both, *arguments) == {"cpu", "cuda", "tpu"}
 

@@ -13,7 +13,11 @@ def trial(**changes):
     """Return an experiment with every kind of part."""
     return fn.replace(
         fn.Experiment(
-            fn.mlp(8, 3, activation=fn.LeakyReLU(0.1), dropout=0.2), fn.SoftmaxCrossEntropy(), fn.Adam(0.01), fn.L2(0.1), fn.EarlyStopping(3)
+            fn.mlp(8, 3, activation=fn.LeakyReLU(0.1), dropout=0.2),
+            fn.SoftmaxCrossEntropy(),
+            fn.Adam(0.01),
+            fn.L2(0.1),
+            fn.EarlyStopping(3),
         ),
         changes,
     )

@@ -1,8 +1,8 @@
 """Every rule of the registries of losses, regularizers and layers, at every one of its cases.
 
 Forward against arbitrary precision or numbers worked by hand, backward against `jax.vjp` and central differences, kinks
-against the stated subgradient, extremes finite; in both precisions, eager, under jit and under vmap. Bugs planted in each
-backward are rejected by the same comparison.
+against the stated subgradient, extremes finite; in both precisions, eager, under jit and under vmap. Bugs planted in
+each backward are rejected by the same comparison.
 """
 
 import itertools
@@ -153,14 +153,18 @@ def test_backward_agrees_with_central_differences(case):
 
     slope = (8 * (along(h) - along(-h)) - (along(2 * h) - along(-2 * h))) / (12 * h)
     wanted = sum(float(jnp.sum(a * b)) for a, b in zip(*map(jax.tree.leaves, (back(dy), direction)), strict=True))
-    scale = sum(float(jnp.sum(jnp.abs(a * b))) for a, b in zip(*map(jax.tree.leaves, (back(dy), direction)), strict=True))
+    scale = sum(
+        float(jnp.sum(jnp.abs(a * b))) for a, b in zip(*map(jax.tree.leaves, (back(dy), direction)), strict=True)
+    )
     assert abs(slope - wanted) <= 1e-8 * scale + 1e-12
 
 
 def fields(rule: Any) -> dict[str, Any]:
     """Return the fields of a rule as exact numbers, 1 for a weight that is not given."""
     found = {name: getattr(rule, name) for name in rule.__dataclass_fields__}
-    return {name: mpmath.mpf(1) if v is None else mpmath.mpf(v) if isinstance(v, float) else v for name, v in found.items()}
+    return {
+        name: mpmath.mpf(1) if v is None else mpmath.mpf(v) if isinstance(v, float) else v for name, v in found.items()
+    }
 
 
 def exact_sample_losses(rule: losses.Loss, prediction: np.ndarray, target: np.ndarray) -> tuple[list, list]:
@@ -175,15 +179,22 @@ def exact_sample_losses(rule: losses.Loss, prediction: np.ndarray, target: np.nd
         finite_log = {"log": lambda v: mpmath.log(v) if v else mpmath.mpf(-1)}
         function = sympy.lambdify(names, expression, [finite_log, "mpmath"])
         extra = [known[s.name] for s in names[2:]]
-        element = [function(mpmath.mpf(float(p)), mpmath.mpf(float(t)), *extra) for p, t in zip(prediction.ravel(), target.ravel(), strict=True)]
+        element = [
+            function(mpmath.mpf(float(p)), mpmath.mpf(float(t)), *extra)
+            for p, t in zip(prediction.ravel(), target.ravel(), strict=True)
+        ]
         width = prediction.shape[-1] if prediction.ndim > 1 else 1
-        return [sum(element[i : i + width]) / width for i in range(0, len(element), width)], [1] * (len(element) // width)
+        return [sum(element[i : i + width]) / width for i in range(0, len(element), width)], [1] * (
+            len(element) // width
+        )
     classes = prediction.shape[-1]
     weights = getattr(rule, "class_weight", None)
     known["class_weight"] = [mpmath.mpf(float(c)) for c in weights] if weights is not None else [1] * classes
     words = {"log": mpmath.log, "exp": mpmath.exp, "inf": mpmath.inf, "K": classes, "sum": sum, "range": range}
     costs, mass = [], []
-    for p, t in zip(prediction.reshape(-1, classes), target.reshape(-1) if target.ndim < prediction.ndim else target, strict=True):
+    for p, t in zip(
+        prediction.reshape(-1, classes), target.reshape(-1) if target.ndim < prediction.ndim else target, strict=True
+    ):
         row = [mpmath.mpf(float(v)) for v in (t if np.ndim(t) else np.eye(classes)[t])]
         scope = {**known, **words, "p": [mpmath.mpf(float(v)) for v in p], "t": row}
         costs.append(eval(rule.FORMULA, {"__builtins__": {}, **scope}))
@@ -271,14 +282,16 @@ def test_sixteen_bit_predictions(case):
     gradient = back(jnp.ones((), jnp.float32))
     assert value.dtype == jnp.float32
     assert gradient.dtype == jnp.bfloat16
-    exact, exact_back = split(case, np.float64)[0](x.astype(np.float64))
+    exact, _ = split(case, np.float64)[0](x.astype(np.float64))
     rest_moves = 0.02  # targets and weights are rounded to bfloat16 too
     assert abs(float(value) - float(exact)) <= rest_moves * max(abs(float(exact)), 0.1)
 
 
 def test_soft_threshold_minimises_its_objective(rng):
     """The proximal point of each regularizer beats every neighbour, and is exactly zero inside the threshold."""
-    for rule, step in itertools.product((regularizers.L1(0.7), regularizers.L2(0.7), regularizers.ElasticNet(0.4, 0.9)), (0.1, 2.0)):
+    for rule, step in itertools.product(
+        (regularizers.L1(0.7), regularizers.L2(0.7), regularizers.ElasticNet(0.4, 0.9)), (0.1, 2.0)
+    ):
         w = jnp.asarray(rng.normal(size=40) * 2)
         v = rule.prox(w, step)
 

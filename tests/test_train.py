@@ -28,7 +28,9 @@ def experiment(**changes):
 def same(a, b):
     """Tell whether two trees are equal, bit for bit (NaN equal to NaN)."""
     chex.assert_trees_all_equal_structs(a, b)
-    return all(np.array_equal(x, y, equal_nan=True) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    return all(
+        np.array_equal(x, y, equal_nan=True) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
 
 
 @pytest.mark.parametrize("batch_size", [1, 16, 25, None])
@@ -39,7 +41,13 @@ def test_training_is_the_plain_loop(batch_size, dropout):
     x = x.astype(np.float64)
     network = fn.mlp(8, 3, dropout=dropout)
     trial = fn.Experiment(
-        network, fn.SoftmaxCrossEntropy(), fn.SGD(0.05, momentum=0.9), fn.L2(0.01), batch_size=batch_size, epochs=3, seed=3
+        network,
+        fn.SoftmaxCrossEntropy(),
+        fn.SGD(0.05, momentum=0.9),
+        fn.L2(0.01),
+        batch_size=batch_size,
+        epochs=3,
+        seed=3,
     )
     run = fn.train(trial, (x, y), (x[:10], y[:10]))
 
@@ -59,7 +67,9 @@ def test_training_is_the_plain_loop(batch_size, dropout):
                 weight = jnp.asarray(np.arange(size) < 50 - start, jnp.float64)
             else:
                 weight = None
-            value, gradient = fn.backprop(network, fn.SoftmaxCrossEntropy(), params, jnp.asarray(x[rows]), y[rows], weight=weight, key=key)
+            value, gradient = fn.backprop(
+                network, fn.SoftmaxCrossEntropy(), params, jnp.asarray(x[rows]), y[rows], weight=weight, key=key
+            )
             total += float(value) * min(size, 50 - start)
             gradient = jax.tree.map(jnp.add, gradient, fn.L2(0.01).gradient(params))
             velocity = jax.tree.map(lambda v, g: 0.9 * v + g, velocity, gradient)
@@ -92,7 +102,12 @@ def test_a_run_resumed_is_the_run_that_was_not_stopped():
     """Segments of 1, 2 and 3 epochs end in the bits of one segment of 6, dropout and early stopping included."""
     trial, content = prepare(
         fn.Experiment(
-            fn.mlp(8, 3, dropout=0.2), fn.SoftmaxCrossEntropy(), fn.Adam(0.01), stopping=fn.EarlyStopping(4), batch_size=16, epochs=6
+            fn.mlp(8, 3, dropout=0.2),
+            fn.SoftmaxCrossEntropy(),
+            fn.Adam(0.01),
+            stopping=fn.EarlyStopping(4),
+            batch_size=16,
+            epochs=6,
         ),
         data(),
         data(20, seed=1),
@@ -121,7 +136,12 @@ def test_one_program_for_every_number():
     """Ten experiments that differ in numbers compile one program; one that differs in a choice compiles another."""
     run_program.clear_cache()
     for i in range(10):
-        changes = {"optimizer.learning_rate": 0.001 * (i + 1), "seed": i, "regularizer.strength": 0.1 * i, "optimizer.beta2": 0.9 + i / 100}
+        changes = {
+            "optimizer.learning_rate": 0.001 * (i + 1),
+            "seed": i,
+            "regularizer.strength": 0.1 * i,
+            "optimizer.beta2": 0.9 + i / 100,
+        }
         fn.train(fn.replace(experiment(regularizer=fn.L2(0.0)), changes), data())
     assert run_program._cache_size() == 1
     fn.train(experiment(regularizer=fn.L1(0.1)), data())
@@ -138,7 +158,10 @@ def test_a_run_is_reproducible_and_seeds_differ():
 
 def test_a_vmap_over_experiments_is_a_sweep():
     """Rates and seeds as lanes of one program agree with one run each."""
-    trials = [fn.replace(experiment(), {"seed": s, "optimizer.learning_rate": r}) for s, r in ((1, 0.01), (2, 0.03), (3, 0.001))]
+    trials = [
+        fn.replace(experiment(), {"seed": s, "optimizer.learning_rate": r})
+        for s, r in ((1, 0.01), (2, 0.03), (3, 0.001))
+    ]
     prepared = [prepare(t, data()) for t in trials]
     stacked = jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *(p[0] for p in prepared))
     states = jax.vmap(run_program, in_axes=(0, None))(stacked, prepared[0][1])
@@ -195,7 +218,9 @@ def test_train_loss_is_the_loss_of_the_epoch(reduction):
     loss = fn.SoftmaxCrossEntropy(class_weight=[0.5, 1.0, 3.0], reduction=reduction)
     trial = fn.Experiment(fn.mlp(8, 3), loss, fn.SGD(0.0), fn.L2(0.1), batch_size=16, epochs=1)
     run = fn.train(trial, data())
-    np.testing.assert_allclose(run.history["train_loss"][0], loss(trial.network.apply(run.params, data()[0]), data()[1]), rtol=1e-5)
+    np.testing.assert_allclose(
+        run.history["train_loss"][0], loss(trial.network.apply(run.params, data()[0]), data()[1]), rtol=1e-5
+    )
     if reduction == "mean":
         wanted = run.history["train_loss"][0] + float(fn.L2(0.1)(run.params))
         np.testing.assert_allclose(run.history["objective"][0], wanted, rtol=1e-5)
@@ -219,7 +244,9 @@ def test_a_perceptron_learns_and_but_a_step_network_learns_nothing():
     rule = fn.Experiment(fn.Dense(1), fn.PerceptronCriterion(), fn.SGD(1.0), batch_size=1, epochs=30)
     run = fn.train(rule, (x, y), (x, y))
     assert run.history["validation_accuracy"][-1] == 1.0
-    still = fn.Experiment(fn.Chain(fn.Dense(1), fn.step), fn.MeanSquaredError(), fn.SGD(1.0), batch_size=1, epochs=3, seed=1)
+    still = fn.Experiment(
+        fn.Chain(fn.Dense(1), fn.step), fn.MeanSquaredError(), fn.SGD(1.0), batch_size=1, epochs=3, seed=1
+    )
     before = begin(still, Data(jnp.asarray(x), jnp.asarray(y, jnp.float32))).params
     assert same(fn.train(still, (x, y.astype(np.float32))).params, before)
 
@@ -244,6 +271,8 @@ def test_a_loss_and_optimizer_from_outside():
             return jnp.ones_like(saved) * dvalue
 
     x = np.ones((4, 2), np.float32)
-    run = fn.train(fn.Experiment(fn.Dense(1), Total(), Halving(), batch_size=None, epochs=2), (x, np.zeros((4, 1), np.float32)))
+    run = fn.train(
+        fn.Experiment(fn.Dense(1), Total(), Halving(), batch_size=None, epochs=2), (x, np.zeros((4, 1), np.float32))
+    )
     start = fn.Dense(1).init(keys.fold(jax.random.key(0), 0), (2,), jnp.float32)
     np.testing.assert_allclose(run.params["kernel"], start["kernel"] / 4, rtol=1e-6)

@@ -72,8 +72,12 @@ def as_layer(layer: Any) -> Layer:
     if isinstance(layer, Activation):
         return Activate(layer)
     # Whatever has the methods will do, so that layers can come from outside the package.
-    if all(hasattr(layer, name) for name in ("out_shape", "init", "forward", "backward")) and not isinstance(layer, type):
+    if all(hasattr(layer, name) for name in ("out_shape", "init", "forward", "backward")) and not isinstance(
+        layer, type
+    ):
         return layer
     if isinstance(layer, type):
         raise_error("a layer must be an instance", f"got the class {layer.__name__}", f"{layer.__name__}(…)", TypeError)
-    raise_error("a layer or an activation is due", f"got {describe(layer)}", "fn.Dense(10), fn.relu, fn.mlp(64, 10)", TypeError)
+    raise_error(
+        "a layer or an activation is due", f"got {describe(layer)}", "fn.Dense(10), fn.relu, fn.mlp(64, 10)", TypeError
+    )

@@ -38,9 +38,9 @@ class Dense(Layer):
     """
 
     width: int = choice(at_least=1)
-    bias: bool = choice(True, options=(False, True))
-    kernel_init: Any = part(None)
-    bias_init: Any = part(Constant(0.0))
+    bias: bool = choice(default=True, options=(False, True))
+    kernel_init: Any = part(default=None)
+    bias_init: Any = part(default=Constant(0.0))
 
     def out_shape(self, in_shape: Shape) -> Shape:
         """Return the input's shape with the last number replaced by the width."""
@@ -69,7 +69,10 @@ class Dense(Layer):
             )
         if x.dtype != kernel.dtype:
             raise_error(
-                "input and kernel must have the same dtype", f"got {x.dtype} and {kernel.dtype}", "x.astype(kernel.dtype)", TypeError
+                "input and kernel must have the same dtype",
+                f"got {x.dtype} and {kernel.dtype}",
+                "x.astype(kernel.dtype)",
+                TypeError,
             )
         y = x @ kernel
         return (y + jnp.broadcast_to(params["bias"], y.shape) if self.bias else y), x
@@ -93,5 +96,12 @@ CASES = (
     Case("batch", Dense(3, bias=False), ({"kernel": _W["kernel"]}, _X)),
     Case("ordinary", Dense(3), (_W, [1.0, 2.0])),
     Case("extreme", Dense(3), (_W, [[1e30, -1e30], [0.0, 0.0]])),
-    Case("known", Dense(3), (_W, [[1.0, 2.0]]), [[3.6, -0.7, 1.3]], ({"kernel": [[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]], "bias": [1.0, 1.0, 1.0]}, [[1.5, 1.25]]), "by hand"),
+    Case(
+        "known",
+        Dense(3),
+        (_W, [[1.0, 2.0]]),
+        [[3.6, -0.7, 1.3]],
+        ({"kernel": [[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]], "bias": [1.0, 1.0, 1.0]}, [[1.5, 1.25]]),
+        "by hand",
+    ),
 )

@@ -12,8 +12,8 @@ forms have the same expectation in training and evaluation, E[y] = x and E[y] = 
 A pass with a key is training, without one evaluation. The rate is a leaf; at rate 0 every unit is kept, bit for bit.
 
 Shapes     any; each element has its own r.
-Source     Article A2.4, A3.4, B3.8 (A's formula is unreadable: see the errata); Srivastava et al. 2014, sections 4 and 10,
-           for the standard form.
+Source     Article A2.4, A3.4, B3.8 (A's formula is unreadable: see the errata); Srivastava et al. 2014, sections 4
+           and 10, for the standard form.
 """
 
 from typing import Any
@@ -38,8 +38,8 @@ class Dropout(Layer):
     [0.0, 2.0]
     """
 
-    rate: Number = number(0.5, at_least=0, below=1)
-    inverted: bool = choice(True, options=(False, True))
+    rate: Number = number(default=0.5, at_least=0, below=1)
+    inverted: bool = choice(default=True, options=(False, True))
 
     def out_shape(self, in_shape: Shape) -> Shape:
         """Return the shape of the input."""
@@ -77,5 +77,12 @@ CASES = (
     Case("extreme", Dropout(0.0), ((), _X, *_KEY), _X, ((), [[1.0] * 3] * 2), "rate 0 keeps all"),
     Case("extreme", Dropout(0.5), ((), [[1e30, -1e30]], *_KEY)),
     Case("known", Dropout(0.4), ((), _X), _X, ((), [[1.0] * 3] * 2), "evaluation, inverted"),
-    Case("known", Dropout(0.5, inverted=False), ((), [[2.0, -4.0]]), [[1.0, -2.0]], ((), [[0.5, 0.5]]), "evaluation, standard"),
+    Case(
+        "known",
+        Dropout(0.5, inverted=False),
+        ((), [[2.0, -4.0]]),
+        [[1.0, -2.0]],
+        ((), [[0.5, 0.5]]),
+        "evaluation, standard",
+    ),
 )

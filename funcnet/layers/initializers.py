@@ -1,7 +1,7 @@
 r"""Initializers: how a kernel (in × out) is drawn so that signals keep their size through the layers.
 
-With y = Σᵢ xᵢ Wᵢⱼ over n_in inputs, Var y = n_in Var W E[x²], and backwards with n_out: the variance of W is a gain over
-a fan, and the choices differ in which fan and which gain.
+With y = Σᵢ xᵢ Wᵢⱼ over n_in inputs, Var y = n_in Var W E[x²], and backwards with n_out: the variance of W is a gain
+over a fan, and the choices differ in which fan and which gain.
 
 =========  ====================================  =============================  =========================
 record     variance of W                         keeps the size of              source
@@ -52,7 +52,7 @@ def _dtype(dtype: Any) -> Any:
 class Glorot:
     r"""Variance 2 / (n_in + n_out)."""
 
-    distribution: str = choice("uniform", options=("uniform", "normal"))
+    distribution: str = choice(default="uniform", options=("uniform", "normal"))
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Draw an array whose first axis is n_in and last n_out."""
@@ -63,7 +63,7 @@ class Glorot:
 class He:
     r"""Variance 2 / n_in."""
 
-    distribution: str = choice("normal", options=("uniform", "normal"))
+    distribution: str = choice(default="normal", options=("uniform", "normal"))
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Draw an array whose first axis is n_in."""
@@ -74,7 +74,7 @@ class He:
 class LeCun:
     r"""Variance 1 / n_in."""
 
-    distribution: str = choice("normal", options=("uniform", "normal"))
+    distribution: str = choice(default="normal", options=("uniform", "normal"))
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Draw an array whose first axis is n_in."""
@@ -85,7 +85,7 @@ class LeCun:
 class Normal:
     r"""Normal with mean 0 and a standard deviation that a sweep may vary."""
 
-    deviation: Number = number(0.01, at_least=0)
+    deviation: Number = number(default=0.01, at_least=0)
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Draw an array."""
@@ -97,7 +97,7 @@ class Normal:
 class Uniform:
     r"""Uniform on ±bound."""
 
-    bound: Number = number(0.01, at_least=0)
+    bound: Number = number(default=0.01, at_least=0)
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Draw an array."""
@@ -109,7 +109,7 @@ class Uniform:
 class Constant:
     r"""The same number everywhere; 0 by default."""
 
-    value: Number = number(0.0)
+    value: Number = number(default=0.0)
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Fill an array."""

@@ -1,7 +1,7 @@
 r"""The usual stack: dense layers with an activation, and dropout if asked, between them.
 
-`mlp(64, 10)` maps any number of features to 64 hidden units and 10 outputs: the widths are those of the dense layers, the
-number of features comes with the data. The last layer has no activation: losses take logits.
+`mlp(64, 10)` maps any number of features to 64 hidden units and 10 outputs: the widths are those of the dense
+layers, the number of features comes with the data. The last layer has no activation: losses take logits.
 
 Source     Article B2.
 """
@@ -14,8 +14,10 @@ from funcnet.layers.chain import Chain
 from funcnet.layers.dense import Dense
 from funcnet.layers.dropout import Dropout
 
+_RELU = ReLU()
 
-def mlp(*widths: int, activation: Any = ReLU(), dropout: Any = None) -> Chain:
+
+def mlp(*widths: int, activation: Any = _RELU, dropout: Any = None) -> Chain:
     r"""Return Chain(Dense(w₁), activation, [Dropout,] …, Dense(w_L)).
 
     Args:

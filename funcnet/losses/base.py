@@ -29,15 +29,16 @@ from funcnet.records import choice, record
 class Loss:
     r"""Base of all losses.
 
-    `FORMULA` states what one sample costs, for the tests to evaluate in arbitrary precision: of a loss over classes as a
-    Python expression over the lists p and t (a distribution), their length K and the fields; of an `OutputLoss` see there.
+    `FORMULA` states what one sample costs, for the tests to evaluate in arbitrary precision: of a loss over classes
+    as a Python expression over the lists p and t (a distribution), their length K and the fields; of an `OutputLoss`
+    see there.
     """
 
     FORMULA: ClassVar[str]
     # Whether predictions are classes, so that an accuracy can be reported.
     CLASSIFIES: ClassVar[bool] = False
 
-    reduction: str = choice("mean", options=("mean", "sum", "none"), kw_only=True)
+    reduction: str = choice(default="mean", options=("mean", "sum", "none"), kw_only=True)
 
     def __call__(self, prediction: jax.Array, target: Any, weight: Any = None) -> jax.Array:
         """Evaluate the loss."""

@@ -30,7 +30,9 @@ def check_classes(prediction: jax.Array, target: Any) -> jax.Array:
         raise_error(
             f"the target must be {wanted}",
             f"got {describe(jnp.asarray(target))}",
-            "target.squeeze(-1) for labels in a column" if shape == (*prediction.shape[:-1], 1) else "one label a sample",
+            "target.squeeze(-1) for labels in a column"
+            if shape == (*prediction.shape[:-1], 1)
+            else "one label a sample",
         )
     target = jnp.asarray(target)
     whole = jnp.issubdtype(target.dtype, jnp.integer)
@@ -41,7 +43,10 @@ def check_classes(prediction: jax.Array, target: Any) -> jax.Array:
         return target
     if not jnp.issubdtype(target.dtype, jnp.floating):
         raise_error(
-            "distributions must be of a floating dtype", f"got {describe(target)}", "labels, or target.astype(float)", TypeError
+            "distributions must be of a floating dtype",
+            f"got {describe(target)}",
+            "labels, or target.astype(float)",
+            TypeError,
         )
     if is_concrete(target):
         rows = np.asarray(target, np.float64)
@@ -65,7 +70,8 @@ def check_label_range(labels: Any, classes: int) -> None:
         raise_error(
             f"labels must lie in 0 … {classes - 1}",
             f"got {numbers.ravel()[bad[0]]} at position {bad[0]} ({bad.size} of {numbers.size} out of range)",
-            f"a network with {int(numbers.max()) + 1} outputs, or labels counted from 0" if numbers.min() >= 0
+            f"a network with {int(numbers.max()) + 1} outputs, or labels counted from 0"
+            if numbers.min() >= 0
             else "weight 0 for samples to be left out, and any label in range",
         )
 

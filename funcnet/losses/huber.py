@@ -31,9 +31,11 @@ class Huber(OutputLoss):
     1.3125
     """
 
-    delta: Number = number(1.0, above=0)
+    delta: Number = number(default=1.0, above=0)
 
-    FORMULA: ClassVar[str] = "Piecewise(((p - t)**2 / 2, Abs(p - t) <= delta), (delta * (Abs(p - t) - delta / 2), True))"
+    FORMULA: ClassVar[str] = (
+        "Piecewise(((p - t)**2 / 2, Abs(p - t) <= delta), (delta * (Abs(p - t) - delta / 2), True))"
+    )
     DERIVATIVE: ClassVar[str] = "Piecewise((p - t, Abs(p - t) <= delta), (delta, p > t), (-delta, True))"
 
     def element(self, prediction: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:

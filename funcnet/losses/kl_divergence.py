@@ -5,8 +5,8 @@ Forward    KL(t‖q) = Σₖ tₖ (log tₖ − log qₖ)                       
 Backward   from probabilities q:           dq = −(t/q) dl          and   dq = (log q − log t + 1) dl
            from log-probabilities a = log q: da = −t dl            and   da = q (a − log t + 1) dl
 
-Derivation. Only −tₖ log qₖ depends on qₖ in the first; its slope is −tₖ/qₖ. In the second, d(q log q)/dq = log q + 1 and
-d(−q log t)/dq = −log t. With a = log q, dq/da = q multiplies both: −(t/q) q = −t, and q (a − log t + 1).
+Derivation. Only −tₖ log qₖ depends on qₖ in the first; its slope is −tₖ/qₖ. In the second, d(q log q)/dq = log q + 1
+and d(−q log t)/dq = −log t. With a = log q, dq/da = q multiplies both: −(t/q) q = −t, and q (a − log t + 1).
 
 KL(t‖q) = CE(t, q) − H(t): the same gradient as cross-entropy, shifted by the entropy of the targets.
 
@@ -40,7 +40,7 @@ class KLDivergence(Loss):
     0.130812 0.143841
     """
 
-    reverse: bool = choice(False, options=(False, True))
+    reverse: bool = choice(default=False, options=(False, True))
 
     CLASSIFIES: ClassVar[bool] = True
     FORMULA: ClassVar[str] = (
@@ -122,7 +122,28 @@ CASES = (
     Case("extreme", KLDivergence(), ([[1.0, 0.0]], [[1.0, 0.0]]), 0.0, [[-1.0, 0.0]], "0 · log 0 = 0"),
     Case("extreme", KLDivergence(reverse=True), ([[1.0, 0.0]], [[0.5, 0.5]]), float(np.log(2)), None, "q = 0 costs 0"),
     Case("extreme", LogKLDivergence(), ([[0.0, -1e4]], [[1.0, 0.0]]), 0.0, [[-1.0, 0.0]], "a class ruled out"),
-    Case("extreme", LogKLDivergence(reverse=True), ([[0.0, -np.inf]], [[0.5, 0.5]]), float(np.log(2)), None, "q = 0 costs 0"),
-    Case("known", KLDivergence(), ([[0.5, 0.5]], [[0.25, 0.75]]), 0.75 * float(np.log(3)) - float(np.log(2)), [[-0.5, -1.5]], "¼ log ½ + ¾ log 3/2"),
-    Case("known", KLDivergence(reverse=True), ([[0.5, 0.5]], [[0.25, 0.75]]), float(np.log(2)) - 0.5 * float(np.log(3)), [[float(np.log(2)) + 1, float(np.log(2 / 3)) + 1]], "½ log 2 + ½ log 2/3"),
+    Case(
+        "extreme",
+        LogKLDivergence(reverse=True),
+        ([[0.0, -np.inf]], [[0.5, 0.5]]),
+        float(np.log(2)),
+        None,
+        "q = 0 costs 0",
+    ),
+    Case(
+        "known",
+        KLDivergence(),
+        ([[0.5, 0.5]], [[0.25, 0.75]]),
+        0.75 * float(np.log(3)) - float(np.log(2)),
+        [[-0.5, -1.5]],
+        "¼ log ½ + ¾ log 3/2",
+    ),
+    Case(
+        "known",
+        KLDivergence(reverse=True),
+        ([[0.5, 0.5]], [[0.25, 0.75]]),
+        float(np.log(2)) - 0.5 * float(np.log(3)),
+        [[float(np.log(2)) + 1, float(np.log(2 / 3)) + 1]],
+        "½ log 2 + ½ log 2/3",
+    ),
 )

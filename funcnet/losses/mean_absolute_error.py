@@ -43,7 +43,7 @@ class MeanAbsoluteError(OutputLoss):
         return jnp.sign(residual)
 
     def kinks(self) -> tuple[tuple[float, float], ...]:
-        """The slope at a residual of 0 is stated to be 0."""
+        """State slope 0 at a residual of 0."""
         return ((0.0, 0.0),)
 
 

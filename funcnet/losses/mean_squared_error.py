@@ -30,7 +30,7 @@ class MeanSquaredError(OutputLoss):
     2.5
     """
 
-    half: bool = choice(False, options=(False, True))
+    half: bool = choice(default=False, options=(False, True))
 
     FORMULA: ClassVar[str] = "Piecewise(((p - t)**2 / 2, half), ((p - t)**2, True))"
     DERIVATIVE: ClassVar[str] = "Piecewise((p - t, half), (2 * (p - t), True))"
@@ -55,9 +55,19 @@ CASES = (
     Case("extreme", MeanSquaredError(), ([1.0, 2.0], [0.0, 0.0], [0.0, 0.0]), 0.0, [0.0, 0.0], "all weights 0"),
     Case("known", MeanSquaredError(), ([1.0, 2.0], [0.0, 4.0]), 2.5, [1.0, -2.0], "(1 + 4)/2; 2·1/2, 2·(−2)/2"),
     Case(
-        "known", MeanSquaredError(half=True), ([[1.0, 2.0]], [[0.0, 4.0]]), 1.25, [[0.5, -1.0]], "half of the case above"
+        "known",
+        MeanSquaredError(half=True),
+        ([[1.0, 2.0]], [[0.0, 4.0]]),
+        1.25,
+        [[0.5, -1.0]],
+        "half of the case above",
     ),
     Case(
-        "known", MeanSquaredError(), ([1.0, 2.0], [0.0, 4.0], [3.0, 1.0]), 1.75, [1.5, -1.0], "(3·1 + 1·4)/4; 2·3/4, −4/4"
+        "known",
+        MeanSquaredError(),
+        ([1.0, 2.0], [0.0, 4.0], [3.0, 1.0]),
+        1.75,
+        [1.5, -1.0],
+        "(3·1 + 1·4)/4; 2·3/4, −4/4",
     ),
 )

@@ -3,9 +3,10 @@ r"""The perceptron criterion: the loss whose gradient step is the perceptron lea
 Forward    e = (H(z) − t) z,   H(z) = 1 where z ≥ 0, else 0;   l = (1/k) Σⱼ eⱼ
 Backward   dz = (H(z) − t) dl / k
 
-Derivation. With t = 1: e = −z for z < 0 and 0 beyond, that is max(0, −z), with slope −1 where the decision is wrong; with
-t = 0: max(0, z), slope 1 where it is wrong. Through z = w·x + b a step of rate η adds η (t − H(z)) x to w: Rosenblatt's
-rule. A network that ends in `Step` has derivative 0 and learns nothing; trained on the score before the step, it does.
+Derivation. With t = 1: e = −z for z < 0 and 0 beyond, that is max(0, −z), with slope −1 where the decision is wrong;
+with t = 0: max(0, z), slope 1 where it is wrong. Through z = w·x + b a step of rate η adds η (t − H(z)) x to w:
+Rosenblatt's rule. A network that ends in `Step` has derivative 0 and learns nothing; trained on the score before the
+step, it does.
 
 Shapes     z, t: (…, k), equal; t is 0 or 1; a rank-1 z is n samples of one output.
 Kink       At z = 0 the unit fires (H = 1), so the stated subgradient is 1 − t: at one end of the subdifferential.
@@ -58,5 +59,12 @@ CASES = (
     Case("batch", PerceptronCriterion(), ([[0.3, -1.2], [2.0, 0.7], [-0.4, 1.1]], [[1, 0], [0, 1], [1, 1]])),
     Case("kink", PerceptronCriterion(), ([0.0, 0.0], [0, 1]), 0.0, [0.5, 0.0], "stated: (H(0) − t)/2 with H(0) = 1"),
     Case("extreme", PerceptronCriterion(), ([1e30, -1e30], [0, 1]), 1e30, [0.5, -0.5], "|z|"),
-    Case("known", PerceptronCriterion(), ([-2.0, 2.0, 1.5], [1, 1, 1]), 2 / 3, [-1 / 3, 0.0, 0.0], "one of three is wrong"),
+    Case(
+        "known",
+        PerceptronCriterion(),
+        ([-2.0, 2.0, 1.5], [1, 1, 1]),
+        2 / 3,
+        [-1 / 3, 0.0, 0.0],
+        "one of three is wrong",
+    ),
 )

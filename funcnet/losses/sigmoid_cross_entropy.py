@@ -48,8 +48,8 @@ class SigmoidCrossEntropy(OutputLoss):
     0.6931472
     """
 
-    label_smoothing: Number = number(0.0, at_least=0, below=1)
-    positive_weight: Number | None = number(None, at_least=0)
+    label_smoothing: Number = number(default=0.0, at_least=0, below=1)
+    positive_weight: Number | None = number(default=None, at_least=0)
 
     CLASSIFIES: ClassVar[bool] = True
     FORMULA: ClassVar[str] = (
@@ -96,7 +96,9 @@ def output_share(right: jax.Array, prediction: jax.Array) -> jax.Array:
 
 CASES = (
     Case("ordinary", SigmoidCrossEntropy(), ([[0.3, -1.2]], [[1.0, 0.25]])),
-    Case("batch", SigmoidCrossEntropy(), ([[0.3, -1.2], [2.0, 0.7], [-0.4, 1.1]], [[1.0, 0.0], [0.0, 1.0], [0.3, 1.0]])),
+    Case(
+        "batch", SigmoidCrossEntropy(), ([[0.3, -1.2], [2.0, 0.7], [-0.4, 1.1]], [[1.0, 0.0], [0.0, 1.0], [0.3, 1.0]])
+    ),
     Case("batch", SigmoidCrossEntropy(0.2, 3.0), ([0.3, -1.2, 2.0], [1, 0, 1], [1.0, 0.0, 3.0])),
     Case("extreme", SigmoidCrossEntropy(), ([1e4, -1e4], [1.0, 0.0]), 0.0, [0.0, 0.0], "limit"),
     Case("extreme", SigmoidCrossEntropy(), ([1e4, -1e4], [0.0, 1.0]), 1e4, [0.5, -0.5], "|z|; (σ(z) − t)/2"),

@@ -26,7 +26,7 @@ from funcnet.cases import Case
 from funcnet.errors import raise_error
 from funcnet.losses.base import Loss
 from funcnet.losses.classes import check_classes, correct_class, distribution, times_log
-from funcnet.records import Number, cast, number, record
+from funcnet.records import Number, Vector, cast, number, record
 
 
 @record
@@ -38,8 +38,8 @@ class SoftmaxCrossEntropy(Loss):
     1.3862944
     """
 
-    label_smoothing: Number = number(0.0, at_least=0, below=1)
-    class_weight: Number | None = number(None, at_least=0, vector=True)
+    label_smoothing: Number = number(default=0.0, at_least=0, below=1)
+    class_weight: Vector | None = number(default=None, at_least=0, vector=True)
 
     CLASSIFIES: ClassVar[bool] = True
     FORMULA: ClassVar[str] = (
@@ -79,7 +79,7 @@ class SoftmaxCrossEntropy(Loss):
         return correct_class(prediction, target)
 
 
-def check_class_weight(class_weight: Number | None, classes: tuple[int, ...]) -> None:
+def check_class_weight(class_weight: Vector | None, classes: tuple[int, ...]) -> None:
     """Require one class weight for each class."""
     if class_weight is not None and np.shape(class_weight)[-1:] != classes:
         raise_error(
@@ -100,8 +100,29 @@ CASES = (
     Case("batch", SoftmaxCrossEntropy(0.0, (0.5, 1.0, 2.0)), (_LOGITS, _SOFT, [1.0, 0.5, 0.0, 2.0])),
     Case("extreme", SoftmaxCrossEntropy(), ([[1e4, -1e4]], [0]), 0.0, [[0.0, 0.0]], "limit"),
     Case("extreme", SoftmaxCrossEntropy(), ([[1e4, -1e4]], [1]), 2e4, [[1.0, -1.0]], "l = z₀ − z₁; q − t"),
-    Case("extreme", SoftmaxCrossEntropy(), ([[0.0, 0.0, -np.inf]], [0]), float(np.log(2)), [[-0.5, 0.5, 0.0]], "a class ruled out"),
+    Case(
+        "extreme",
+        SoftmaxCrossEntropy(),
+        ([[0.0, 0.0, -np.inf]], [0]),
+        float(np.log(2)),
+        [[-0.5, 0.5, 0.0]],
+        "a class ruled out",
+    ),
     Case("extreme", SoftmaxCrossEntropy(), ([[1.0, 2.0]], [0], [0.0]), 0.0, [[0.0, 0.0]], "all weights 0"),
-    Case("known", SoftmaxCrossEntropy(), ([[0.0, 0.0], [0.0, 0.0]], [0, 1]), float(np.log(2)), [[-0.25, 0.25], [0.25, -0.25]], "(½ − 1)/2"),
-    Case("known", SoftmaxCrossEntropy(), ([[float(np.log(3)), 0.0]], [0]), float(np.log(4 / 3)), [[-0.25, 0.25]], "q = (¾, ¼)"),
+    Case(
+        "known",
+        SoftmaxCrossEntropy(),
+        ([[0.0, 0.0], [0.0, 0.0]], [0, 1]),
+        float(np.log(2)),
+        [[-0.25, 0.25], [0.25, -0.25]],
+        "(½ − 1)/2",
+    ),
+    Case(
+        "known",
+        SoftmaxCrossEntropy(),
+        ([[float(np.log(3)), 0.0]], [0]),
+        float(np.log(4 / 3)),
+        [[-0.25, 0.25]],
+        "q = (¾, ¼)",
+    ),
 )

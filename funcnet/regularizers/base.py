@@ -43,8 +43,8 @@ class Regularizer:
 
     FORMULA: ClassVar[str]
 
-    biases: bool = choice(False, options=(False, True), kw_only=True)
-    proximal: bool = choice(False, options=(False, True), kw_only=True)
+    biases: bool = choice(default=False, options=(False, True), kw_only=True)
+    proximal: bool = choice(default=False, options=(False, True), kw_only=True)
 
     def __call__(self, params: Any) -> jax.Array:
         """Evaluate the penalty."""

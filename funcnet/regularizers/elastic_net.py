@@ -50,7 +50,7 @@ class ElasticNet(Regularizer):
         return soft_threshold(w, step * cast(self.l1, w)) / (1 + step * cast(self.l2, w))
 
     def kinks(self) -> tuple[tuple[Any, Any], ...]:
-        """The slope at 0 is stated to be 0."""
+        """State slope 0 at 0."""
         return ((0.0, 0.0),)
 
 

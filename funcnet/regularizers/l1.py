@@ -4,8 +4,8 @@ Forward    r = λ Σ |w|
 Backward   dw = λ sign(w) dvalue
 Proximal   v = sign(w) max(|w| − sλ, 0), the soft threshold
 
-Derivation. |w| has slope sign(w). The proximal point satisfies 0 ∈ v − w + sλ ∂|v|: for v ≠ 0, v = w − sλ sign(v), which
-has the sign of w only if |w| > sλ; otherwise v = 0, since then w/(sλ) lies in [−1, 1] = ∂|0|.
+Derivation. |w| has slope sign(w). The proximal point satisfies 0 ∈ v − w + sλ ∂|v|: for v ≠ 0, v = w − sλ sign(v),
+which has the sign of w only if |w| > sλ; otherwise v = 0, since then w/(sλ) lies in [−1, 1] = ∂|0|.
 
 Shapes     any tree of arrays; biases exempt unless asked.
 Kink       At w = 0 the subdifferential is [−λ, λ]; the stated subgradient is 0. Gradient steps seldom land on exact
@@ -59,7 +59,7 @@ class L1(Regularizer):
         return soft_threshold(w, step * cast(self.strength, w))
 
     def kinks(self) -> tuple[tuple[Any, Any], ...]:
-        """The slope at 0 is stated to be 0."""
+        """State slope 0 at 0."""
         return ((0.0, 0.0),)
 
 
@@ -69,6 +69,20 @@ CASES = (
     Case("batch", L1(0.3), ((_PARAMS, {"kernel": [[1.0, -0.1]], "bias": [0.2, 0.3]}),)),
     Case("kink", L1(0.5), ([0.0, -0.0],), 0.0, [0.0, 0.0], "stated"),
     Case("extreme", L1(1.0), ([1e30, -1e30],), 2e30, [1.0, -1.0], "definition"),
-    Case("known", L1(0.5), (_PARAMS,), 2.125, {"kernel": [[0.5, -0.5], [0.5, 0.5]], "bias": [0.0, 0.0]}, "½ (0.5 + 1.5 + 2 + 0.25)"),
-    Case("known", L1(0.5, biases=True), (_PARAMS,), 5.625, {"kernel": [[0.5, -0.5], [0.5, 0.5]], "bias": [0.5, -0.5]}, "½ (4.25 + 7)"),
+    Case(
+        "known",
+        L1(0.5),
+        (_PARAMS,),
+        2.125,
+        {"kernel": [[0.5, -0.5], [0.5, 0.5]], "bias": [0.0, 0.0]},
+        "½ (0.5 + 1.5 + 2 + 0.25)",
+    ),
+    Case(
+        "known",
+        L1(0.5, biases=True),
+        (_PARAMS,),
+        5.625,
+        {"kernel": [[0.5, -0.5], [0.5, 0.5]], "bias": [0.5, -0.5]},
+        "½ (4.25 + 7)",
+    ),
 )

@@ -54,5 +54,12 @@ CASES = (
     Case("batch", L2(0.3), ((_PARAMS, {"kernel": [[1.0, -0.1]], "bias": [0.2, 0.3]}),)),
     Case("extreme", L2(1.0), ([1e15, -1e15],), 1e30, [1e15, -1e15], "definition"),
     Case("known", L2(0.5), ([3.0, -4.0],), 6.25, [1.5, -2.0], "¼ (9 + 16)"),
-    Case("known", L2(0.5, biases=True), ({"kernel": [[2.0]], "bias": [3.0]},), 3.25, {"kernel": [[1.0]], "bias": [1.5]}, "¼ (4 + 9)"),
+    Case(
+        "known",
+        L2(0.5, biases=True),
+        ({"kernel": [[2.0]], "bias": [3.0]},),
+        3.25,
+        {"kernel": [[1.0]], "bias": [1.5]},
+        "¼ (4 + 9)",
+    ),
 )

@@ -4,10 +4,11 @@ Forward    r = 0 (a constraint, not a cost)
 Backward   dw = 0
 Proximal   each unit's column w of a kernel (in × out) becomes w min(1, c/‖w‖₂)
 
-Derivation. The constraint is the indicator of the set {‖w‖ ≤ c}, whose proximal point for every step size is the projection:
-the nearest point of the ball lies on the ray of w, at distance c when w is outside.
+Derivation. The constraint is the indicator of the set {‖w‖ ≤ c}, whose proximal point for every step size is the
+projection: the nearest point of the ball lies on the ray of w, at distance c when w is outside.
 
-Shapes     a kernel (…, in, out) is projected column by column over `in`; a leaf of rank 1 is one vector; of rank 0, one number.
+Shapes     a kernel (…, in, out) is projected column by column over `in`; a leaf of rank 1 is one vector, of rank 0
+           one number.
 Extremes   A zero column stays zero; the norm is taken of w/max|w|, so that it neither overflows nor underflows.
 Source     Srivastava et al. 2014, section 5.1 (with dropout); Srebro & Shraibman 2005.
 """
@@ -33,7 +34,7 @@ class MaxNorm(Regularizer):
     """
 
     radius: Number = number(above=0)
-    proximal: bool = choice(True, options=(True,), kw_only=True)
+    proximal: bool = choice(default=True, options=(True,), kw_only=True)
 
     FORMULA: ClassVar[str] = "0 * radius"
 
@@ -56,6 +57,13 @@ class MaxNorm(Regularizer):
 
 
 CASES = (
-    Case("ordinary", MaxNorm(1.0), ({"kernel": [[0.7, -0.2]], "bias": [1.0]},), 0.0, {"kernel": [[0.0, 0.0]], "bias": [0.0]}, "no cost"),
+    Case(
+        "ordinary",
+        MaxNorm(1.0),
+        ({"kernel": [[0.7, -0.2]], "bias": [1.0]},),
+        0.0,
+        {"kernel": [[0.0, 0.0]], "bias": [0.0]},
+        "no cost",
+    ),
     Case("extreme", MaxNorm(1.0), ([1e30, -1e30],), 0.0, [0.0, 0.0], "no cost"),
 )
