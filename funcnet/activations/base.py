@@ -2,6 +2,11 @@ r"""What an activation is: a rule z -> y with a hand-derived vector-Jacobian pro
 
 An activation implements `forward(z) -> (y, saved)` and `backward(saved, dy) -> dz`. Both take any number of
 leading dimensions. Sixteen-bit inputs are computed in float32 and the results rounded once, at the end.
+
+Accuracy. In float32 an elementwise forward is within 2 units in the last place of the exact value of its
+formula, and the derivative within 8 where it is not close to a zero; no finite input gives NaN. XLA on the
+CPU flushes subnormal numbers to 0, on the way in too, so a value below the smallest normal number is right
+when it comes out as 0 or within that number.
 """
 
 import functools
@@ -25,7 +30,9 @@ def computes_wide(method: Callable[..., Any]) -> Callable[..., Any]:
         if jnp.finfo(dtype).bits > 16:
             return method(self, *(jax.tree.map(jnp.asarray, a) for a in arrays))
         widened = jax.tree.map(lambda a: a.astype(jnp.float32) if a.dtype == dtype else a, arrays)
-        return jax.tree.map(lambda a: a.astype(dtype) if a.dtype == jnp.float32 else a, method(self, *widened))
+        return jax.tree.map(
+            lambda a: a.astype(dtype) if a.dtype == jnp.float32 else a, method(self, *widened)
+        )
 
     return wide
 
@@ -33,7 +40,9 @@ def computes_wide(method: Callable[..., Any]) -> Callable[..., Any]:
 class Activation:
     """Base of all activations: evaluation by calling, and the facts that tests and initializers ask for."""
 
-    # The default initializer of a dense layer that feeds this activation: he, glorot or lecun.
+    # The default initializer of a dense layer that feeds this activation: he (variance 2/fan_in) for those
+    # that pass one side and damp the other, as half of the second moment is lost there; glorot for those that
+    # are odd, saturate or normalise, as their slopes are alike on both sides; lecun for SELU, derived for it.
     INITIALIZER: ClassVar[str] = "glorot"
 
     def __init_subclass__(cls) -> None:
@@ -61,8 +70,8 @@ class Activation:
 class Elementwise(Activation):
     r"""An activation that acts on each element alone, so that dz = f'(z) · dy.
 
-    `FORMULA` and `DERIVATIVE` state f and f' in the syntax of SymPy, over `z` and the names of the fields. The
-    code never evaluates them: the tests do, in arbitrary precision, as the independent reference.
+    `FORMULA` and `DERIVATIVE` state f and f' in the syntax of SymPy, over `z` and the names of the fields.
+    The code never evaluates them: the tests do, in arbitrary precision, as the independent reference.
     """
 
     FORMULA: ClassVar[str]

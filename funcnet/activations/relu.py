@@ -6,7 +6,8 @@ Backward   dz = dy where z > 0, else 0
 Derivation. y is z on one side of 0 and the constant 0 on the other; the slopes are 1 and 0.
 
 Shapes     z, y, dz: any, equal.
-Kink       At z = 0 the subdifferential is [0, 1]; the stated subgradient is 0 (as in PyTorch and `jax.nn.relu`).
+Kink       At z = 0 the subdifferential is [0, 1]; the stated subgradient is 0 (as in PyTorch and
+           `jax.nn.relu`).
 Source     Article A2.2 and B3.2; Nair & Hinton 2010; Glorot, Bordes & Bengio 2011.
 """
 
@@ -44,7 +45,7 @@ class ReLU(Elementwise):
         return jnp.where(y > 0, dy, 0)
 
     def kinks(self) -> tuple[tuple[Any, Any], ...]:
-        """The slope at 0 is stated to be 0."""
+        """State the slope at 0: 0."""
         return ((0.0, 0.0),)
 
 
@@ -52,6 +53,13 @@ CASES = (
     Case("ordinary", ReLU(), ([0.7],)),
     Case("batch", ReLU(), ([[-2.0, -0.1, 0.3], [1.5, 4.0, -6.0]],)),
     Case("kink", ReLU(), ([0.0, -0.0],), [0.0, 0.0], [0.0, 0.0], "stated"),
-    Case("extreme", ReLU(), ([-1e4, 1e4, -1e30, 1e30],), [0.0, 1e4, 0.0, 1e30], [0.0, 1.0, 0.0, 1.0], "definition"),
+    Case(
+        "extreme",
+        ReLU(),
+        ([-1e4, 1e4, -1e30, 1e30],),
+        [0.0, 1e4, 0.0, 1e30],
+        [0.0, 1.0, 0.0, 1.0],
+        "definition",
+    ),
     Case("known", ReLU(), ([-3.0, 2.5],), [0.0, 2.5], [0.0, 1.0], "article B3.2: max(0, z)"),
 )

@@ -1,0 +1,63 @@
+r"""Softplus, a smooth ReLU.
+
+Forward    y = log(1 + e^z)
+Backward   dz = σ(z) dy,  σ(z) = 1 / (1 + e^(−z))
+
+Derivation. dy/dz = e^z/(1 + e^z) = 1/(1 + e^(−z)).
+
+Forms      y = max(z, 0) + log(1 + e) with e = e^(−|z|) ≤ 1, since log(1 + e^z) − z = log(e^(−z) + 1); no
+           exponential overflows, and σ(z) is 1/(1 + e) or e/(1 + e).
+Shapes     z, y, dz: any, equal.
+Extremes   Finite for all finite z: y is z far out on the right and underflows to 0 on the left.
+Source     Dugas, Bengio, Bélisle, Nadeau & Garcia 2001.
+"""
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from funcnet.activations.base import Elementwise
+from funcnet.activations.special import exp, log1p
+from funcnet.cases import Case
+from funcnet.records import record
+
+
+@record
+class Softplus(Elementwise):
+    r"""log(1 + e^z), from ℝ to (0, ∞).
+
+    >>> import jax.numpy as jnp
+    >>> print(Softplus()(jnp.asarray([-1e4, 1e4])))
+    [    0. 10000.]
+    """
+
+    FORMULA: ClassVar[str] = "log(1 + exp(z))"
+    DERIVATIVE: ClassVar[str] = "1 / (1 + exp(-z))"
+    INITIALIZER: ClassVar[str] = "he"
+
+    def forward(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Return log(1 + e^z), and z: σ(z) from y, 1 − e^(−y), would cancel for small y."""
+        e = exp(jnp.where(z < 0, z, -z))
+        return jnp.where(z < 0, 0, z) + log1p(e), z
+
+    def backward(self, saved: jax.Array, dy: jax.Array) -> jax.Array:
+        """Return dz = σ(z) dy, written with e = e^(−|z|)."""
+        z = saved
+        e = jnp.exp(-jnp.abs(z))
+        return jnp.where(z < 0, e, 1) / (1 + e) * dy
+
+
+CASES = (
+    Case("ordinary", Softplus(), ([0.7],)),
+    Case("batch", Softplus(), ([[-2.0, -0.1, 0.3], [1.5, 4.0, -6.0]],)),
+    Case(
+        "extreme",
+        Softplus(),
+        ([-1e30, -1e4, 1e4, 1e30],),
+        [0.0, 0.0, 1e4, 1e30],
+        [0.0, 0.0, 1.0, 1.0],
+        "limits",
+    ),
+    Case("known", Softplus(), ([0.0],), [0.6931471805599453], [0.5], "log 2; σ(0) = ½"),
+)
