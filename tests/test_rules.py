@@ -5,6 +5,7 @@ against the stated subgradient, extremes finite; in both precisions, eager, unde
 each backward are rejected by the same comparison.
 """
 
+import dataclasses
 import itertools
 from typing import Any
 
@@ -161,7 +162,7 @@ def test_backward_agrees_with_central_differences(case):
 
 def fields(rule: Any) -> dict[str, Any]:
     """Return the fields of a rule as exact numbers, 1 for a weight that is not given."""
-    found = {name: getattr(rule, name) for name in rule.__dataclass_fields__}
+    found = {item.name: getattr(rule, item.name) for item in dataclasses.fields(rule)}
     return {
         name: mpmath.mpf(1) if v is None else mpmath.mpf(v) if isinstance(v, float) else v for name, v in found.items()
     }

@@ -4,9 +4,9 @@ An activation implements `forward(z) -> (y, saved)` and `backward(saved, dy) -> 
 leading dimensions. Sixteen-bit inputs are computed in float32 and the results rounded once, at the end.
 
 Accuracy. In float32 an elementwise forward is within 2 units in the last place of the exact value of its
-formula, and the derivative within 8 where it is not close to a zero; no finite input gives NaN. XLA on the
-CPU flushes subnormal numbers to 0, on the way in too, so a value below the smallest normal number is right
-when it comes out as 0 or within that number.
+formula (2.3 at a few points in a million for SiLU and Mish), and the derivative within 8 where it is not close
+to a zero; no finite input gives NaN. XLA on the CPU flushes subnormal numbers to 0, on the way in too, so a
+value below the smallest normal number is right when it comes out as 0 or within that number.
 """
 
 import functools
@@ -30,9 +30,7 @@ def computes_wide(method: Callable[..., Any]) -> Callable[..., Any]:
         if jnp.finfo(dtype).bits > 16:
             return method(self, *(jax.tree.map(jnp.asarray, a) for a in arrays))
         widened = jax.tree.map(lambda a: a.astype(jnp.float32) if a.dtype == dtype else a, arrays)
-        return jax.tree.map(
-            lambda a: a.astype(dtype) if a.dtype == jnp.float32 else a, method(self, *widened)
-        )
+        return jax.tree.map(lambda a: a.astype(dtype) if a.dtype == jnp.float32 else a, method(self, *widened))
 
     return wide
 

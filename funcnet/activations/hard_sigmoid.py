@@ -53,8 +53,6 @@ CASES = (
     Case("ordinary", HardSigmoid(), ([0.7],)),
     Case("batch", HardSigmoid(), ([[-2.0, -0.1, 0.3], [1.5, 4.0, -6.0]],)),
     Case("kink", HardSigmoid(), ([-3.0, 3.0],), [0.0, 1.0], [0.0, 0.0], "stated"),
-    Case(
-        "extreme", HardSigmoid(), ([-1e30, -1e4, 1e4, 1e30],), [0.0, 0.0, 1.0, 1.0], [0.0] * 4, "definition"
-    ),
+    Case("extreme", HardSigmoid(), ([-1e30, -1e4, 1e4, 1e30],), [0.0, 0.0, 1.0, 1.0], [0.0] * 4, "definition"),
     Case("known", HardSigmoid(), ([0.0, -1.5],), [0.5, 0.25], [1 / 6, 1 / 6], "(0 + 3)/6 and 1.5/6"),
 )

@@ -43,8 +43,6 @@ class Identity(Elementwise):
 CASES = (
     Case("ordinary", Identity(), ([0.7],), [0.7]),
     Case("batch", Identity(), ([[-2.0, -0.1, 0.3], [1.5, 4.0, -6.0]],)),
-    Case(
-        "extreme", Identity(), ([-1e30, -1e4, 0.0, 1e30],), [-1e30, -1e4, 0.0, 1e30], [1.0] * 4, "definition"
-    ),
+    Case("extreme", Identity(), ([-1e30, -1e4, 0.0, 1e30],), [-1e30, -1e4, 0.0, 1e30], [1.0] * 4, "definition"),
     Case("known", Identity(), ([-3.0, 2.5],), [-3.0, 2.5], [1.0, 1.0], "definition"),
 )

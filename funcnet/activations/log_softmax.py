@@ -7,8 +7,8 @@ Derivation. ∂y_k/∂z_i = [k = i] − e^(z_i)/Σ_j e^(z_j) = [k = i] − e^(y_
 dz_i = dy_i − e^(y_i) Σ_k dy_k.
 
 Forms      With m = max z, y = (z − m) − log(1 + S), where S sums e^(z_j − m) over all classes but a largest.
-           The 1 is never added in, so a confident class keeps all digits of its small −y; both terms have
-           one sign, so nothing cancels.
+           The 1 is never added in, so a confident class keeps a small −y that would otherwise round to 0; both
+           terms have one sign, so nothing cancels.
 Shapes     z, y, dz: (…, classes).
 Extremes   Finite for all finite z whose differences are finite, ±1e4 included.
 Source     Article B3.3; the logarithm of Bridle's 1990 softmax.

@@ -43,8 +43,7 @@ class SELU(Elementwise):
         "Piecewise((z, z > 0), (1.6732632423543772848170429916717 * (exp(z) - 1), True))"
     )
     DERIVATIVE: ClassVar[str] = (
-        "1.0507009873554804934193349852946 * "
-        "Piecewise((1, z > 0), (1.6732632423543772848170429916717 * exp(z), True))"
+        "1.0507009873554804934193349852946 * Piecewise((1, z > 0), (1.6732632423543772848170429916717 * exp(z), True))"
     )
     # Its constants are derived for weights of variance 1/fan_in (Klambauer et al., section 2).
     INITIALIZER: ClassVar[str] = "lecun"

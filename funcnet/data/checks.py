@@ -19,9 +19,7 @@ from funcnet.errors import describe, raise_error
 def whole_number(value: Any, name: str, *, at_least: int, at_most: int | None = None) -> int:
     """Return `value` as an int; `TypeError` unless it is whole, `ValueError` unless within the bounds."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise_error(
-            f"{name} must be a whole number", f"got {describe(value)}", f"{name}={at_least}", TypeError
-        )
+        raise_error(f"{name} must be a whole number", f"got {describe(value)}", f"{name}={at_least}", TypeError)
     if value < at_least:
         raise_error(f"{name} must be at least {at_least}", f"got {value}", f"{name}={at_least} or more")
     if at_most is not None and value > at_most:

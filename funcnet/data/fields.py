@@ -45,9 +45,7 @@ def numbers(source: Records, numeric: list[int], targets: list[int], dtype: np.d
     return array
 
 
-def _explain(
-    source: Records, line: int, fields: list[str], numeric: list[int], targets: list[int]
-) -> NoReturn:
+def _explain(source: Records, line: int, fields: list[str], numeric: list[int], targets: list[int]) -> NoReturn:
     """Say which field of a record is the first that is no finite number, and what may be done about it."""
     for column in sorted({*numeric, *targets}):
         field, place = fields[column].strip(), f"line {line}, {source.label(column)}"

@@ -21,9 +21,7 @@ PIECE = 2**20  # plain bytes at a time
 def as_path(path: str | os.PathLike[str]) -> Path:
     """Return `path` as a `Path`; `TypeError` for anything that names no place."""
     if not isinstance(path, (str, os.PathLike)):
-        raise_error(
-            "a path must be a string or a pathlib.Path", f"got {describe(path)}", "str(path)", TypeError
-        )
+        raise_error("a path must be a string or a pathlib.Path", f"got {describe(path)}", "str(path)", TypeError)
     return Path(path)
 
 
@@ -48,9 +46,7 @@ def regular_file(path: str | os.PathLike[str]) -> Path:
             attempt = near or f"an absolute path; relative ones start at {Path.cwd()}"
         raise_error(f"{place} must exist", "nothing is there", attempt, FileNotFoundError)
     if not place.is_file():
-        raise_error(
-            f"{place} must be a regular file", "it is a device or a pipe", "copying its content to a file"
-        )
+        raise_error(f"{place} must be a regular file", "it is a device or a pipe", "copying its content to a file")
     return place
 
 

@@ -115,9 +115,7 @@ def regression(
     return x.astype(floating_dtype(dtype)), _noisy(clean, noise, generator, dtype)
 
 
-def regression_coefficients(
-    features: int = 10, seed: int = 0, *, informative: int | None = None
-) -> np.ndarray:
+def regression_coefficients(features: int = 10, seed: int = 0, *, informative: int | None = None) -> np.ndarray:
     r"""Return the w behind `regression` with the same arguments: float64 of shape (features,), ‖w‖ = 1.
 
     `informative` entries at random places differ from zero; before scaling, their sizes are uniform on [½,
@@ -127,9 +125,7 @@ def regression_coefficients(
     4
     """
     width = whole_number(features, "features", at_least=1)
-    count = (
-        width if informative is None else whole_number(informative, "informative", at_least=1, at_most=width)
-    )
+    count = width if informative is None else whole_number(informative, "informative", at_least=1, at_most=width)
     # A stream of its own, so that more samples leave the truth as it is.
     generator = np.random.default_rng([whole_number(seed, "seed", at_least=0), 1])
     places = generator.permutation(width)[:count]

@@ -13,9 +13,7 @@ from funcnet.data.splits import Splits
 from funcnet.errors import describe, raise_error
 
 
-def image_set(
-    folder: str | os.PathLike[str], *, validation: float = 1 / 6, dtype: Any = np.float32
-) -> Splits:
+def image_set(folder: str | os.PathLike[str], *, validation: float = 1 / 6, dtype: Any = np.float32) -> Splits:
     r"""Read `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-…` and `t10k-labels-…`.
 
     Each file may be gzipped, may end in `.gz`, and may have a dot in place of its last hyphen but one
@@ -37,9 +35,7 @@ def image_set(
     if not place.is_dir():
         arrived = "it is a file" if place.exists() else "nothing is there"
         raise_error(f"{place} must be a folder", arrived, "the folder of the four files", NotADirectoryError)
-    found = {
-        name: _find(place, name) for name in ("train-images", "train-labels", "t10k-images", "t10k-labels")
-    }
+    found = {name: _find(place, name) for name in ("train-images", "train-labels", "t10k-images", "t10k-labels")}
     x, y = _pair(found["train-images"], found["train-labels"], dtype)
     test = _pair(found["t10k-images"], found["t10k-labels"], dtype)
     if x.shape[1] != test[0].shape[1]:
@@ -85,9 +81,7 @@ def _pair(images: Path, labels: Path, dtype: np.dtype[Any]) -> tuple[np.ndarray,
             "fn.data.idx to read it as it is",
         )
     if classes.dtype.kind not in "iu" or classes.ndim != 1:
-        raise_error(
-            f"{labels} must hold one whole number an image", f"it holds {describe(classes)}", "fn.data.idx"
-        )
+        raise_error(f"{labels} must hold one whole number an image", f"it holds {describe(classes)}", "fn.data.idx")
     if len(pixels) != len(classes):
         raise_error(
             f"{images.name} and {labels.name} must have equally many items",

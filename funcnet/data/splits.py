@@ -49,9 +49,7 @@ def split(
     """
     x, y = np.asarray(x), np.asarray(y)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
-        raise_error(
-            "x and y must have equally many rows", f"got {describe(x)} and {describe(y)}", "len(x) == len(y)"
-        )
+        raise_error("x and y must have equally many rows", f"got {describe(x)} and {describe(y)}", "len(x) == len(y)")
     if flag(stratify, "stratify") and (y.ndim != 1 or y.dtype.kind not in "iubU"):
         raise_error(
             "y must hold class labels of shape (n,), whole numbers or text, when stratify=True",
@@ -92,9 +90,7 @@ def _sizes(count: int, fractions: Sequence[float]) -> list[int]:
     """Return the three sizes, whose sum is `count`; raise unless each is at least 1."""
     shares = [real_number(fraction, "each of fractions") for fraction in np.atleast_1d(fractions).tolist()]
     if len(shares) != 3 or not all(shares) or abs(sum(shares) - 1) > 1e-6:
-        raise_error(
-            "fractions must be three positive numbers with sum 1", f"got {tuple(shares)}", "(0.6, 0.2, 0.2)"
-        )
+        raise_error("fractions must be three positive numbers with sum 1", f"got {tuple(shares)}", "(0.6, 0.2, 0.2)")
     ends = [0, int(shares[0] * count + 0.5), int((shares[0] + shares[1]) * count + 0.5), count]
     sizes = [stop - start for start, stop in itertools.pairwise(ends)]
     if min(sizes) < 1:
