@@ -14,8 +14,8 @@ from funcnet.layers.base import as_layer
 
 SAMPLES, FEATURES, OUTPUTS = 5, 4, 3
 
-# The parameterless instance of each activation, drawn from the registry; an output activation suits each loss.
-ACTIVATIONS = {case.rule.__class__.__name__: case.rule for module in activations.REGISTRY for case in module.CASES}
+# The rule of each activation's first case; an output activation suits each loss.
+ACTIVATIONS = {type(module.CASES[0].rule).__name__: module.CASES[0].rule for module in activations.REGISTRY}
 LOSSES = {
     "MeanSquaredError": (losses.MeanSquaredError(), None),
     "MeanAbsoluteError": (losses.MeanAbsoluteError(), None),
@@ -32,10 +32,10 @@ REGULARIZERS = {"none": None, "L1": fn.L1(0.01), "L2": fn.L2(0.02), "elastic net
 
 
 def combinations(activation_name, loss_name):
-    """List {dropout on, off} × {depth 1, 2, 5}, with regularizers that rotate over activations and losses."""
-    names, shift = list(REGULARIZERS), list(ACTIVATIONS).index(activation_name) + list(LOSSES).index(loss_name)
-    rest = itertools.product((False, True), (1, 2, 5))
-    return [(names[(shift + i) % len(names)], dropout, depth) for i, (dropout, depth) in enumerate(rest)]
+    """List four of {none, L1, L2, elastic net} × {dropout on, off} × {depth 1, 2, 5}, rotating through all pairs."""
+    shift = list(ACTIVATIONS).index(activation_name) + 3 * list(LOSSES).index(loss_name)
+    everything = list(itertools.product(REGULARIZERS, (False, True), (1, 2, 5)))
+    return [everything[(shift + 7 * i) % len(everything)] for i in range(4)]
 
 
 def build(activation, last, depth, dropout):
@@ -62,7 +62,7 @@ def draw(loss, depth, seed):
 @pytest.mark.parametrize("loss_name", LOSSES)
 @pytest.mark.parametrize("activation_name", ACTIVATIONS)
 def test_backprop_against_automatic_differentiation(activation_name, loss_name):
-    """Six combinations a test, 1e-10 relative."""
+    """Four combinations a test, 1e-10 relative."""
     loss, last = LOSSES[loss_name]
     for number, (name, dropout, depth) in enumerate(combinations(activation_name, loss_name)):
         network, regularizer = build(ACTIVATIONS[activation_name], last, depth, dropout), REGULARIZERS[name]
@@ -93,7 +93,7 @@ def distance(found, wanted):
 def test_there_are_at_least_500_combinations():
     """The combinations tried are as many as promised, and every pair of choices is among them."""
     tried = {(a, loss, *c) for a in ACTIVATIONS for loss in LOSSES for c in combinations(a, loss)}
-    assert len(tried) >= 900
+    assert len(tried) >= 600
     for i, j in itertools.combinations(range(5), 2):
         pairs = {(t[i], t[j]) for t in tried}
         assert len(pairs) == len({t[i] for t in tried}) * len({t[j] for t in tried})
