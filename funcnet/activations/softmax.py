@@ -24,7 +24,7 @@ import numpy as np
 from funcnet.activations.base import Activation
 from funcnet.cases import Case
 from funcnet.errors import describe, raise_error
-from funcnet.records import Number, cast, number, record
+from funcnet.records import Vector, cast, number, record
 
 
 def shifted(z: jax.Array, name: str) -> jax.Array:
@@ -46,11 +46,11 @@ class Softmax(Activation):
     >>> import jax.numpy as jnp
     >>> print(Softmax()(jnp.log(jnp.asarray([1.0, 1.0, 2.0]))))
     [0.25 0.25 0.5 ]
-    >>> print(Softmax(class_weight=jnp.asarray([3.0, 1.0]))(jnp.zeros(2)))
+    >>> print(Softmax(class_weight=[3.0, 1.0])(jnp.zeros(2)).round(3))
     [0.75 0.25]
     """
 
-    class_weight: Number | None = number(default=None, above=0)
+    class_weight: Vector | None = number(default=None, above=0, vector=True)
 
     def forward(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Return y twice: the derivative is a function of y alone."""
