@@ -8,7 +8,9 @@ from typing import Any
 
 from funcnet.errors import describe, raise_error
 from funcnet.layers.base import as_layer
+from funcnet.optimizers.foreign import adopt
 from funcnet.records import choice, integer, part, record
+from funcnet.stopping import watches_gradient
 
 
 @record
@@ -51,6 +53,7 @@ class Experiment:
         as_layer(self.network)
         _require("loss", self.loss, ("forward", "backward"), "fn.SoftmaxCrossEntropy()")
         _require("optimizer", self.optimizer, ("init", "update"), "fn.SGD(0.1)")
+        object.__setattr__(self, "optimizer", adopt(self.optimizer))
         if getattr(self.loss, "reduction", "mean") == "none":
             raise_error("a loss to be trained on must give one number", 'got reduction="none"', 'reduction="mean"')
         if self.regularizer is not None:
@@ -63,6 +66,12 @@ class Experiment:
                 )
         for rule in stopping_rules(self):
             _require("stopping", rule, ("start", "judge"), "fn.EarlyStopping(5)")
+        if watches_gradient(stopping_rules(self)) and self.regularizer is not None and self.regularizer.proximal:
+            raise_error(
+                "the gradient's norm vanishes at a solution only without a proximal regularizer",
+                f"got {type(self.regularizer).__name__} with proximal=True",
+                'Convergence(of="objective")',
+            )
 
 
 def stopping_rules(experiment: Experiment) -> tuple[Any, ...]:

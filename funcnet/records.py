@@ -266,7 +266,7 @@ def paths(node: Any, prefix: str = "") -> list[str]:
 
     >>> import funcnet as fn
     >>> paths(fn.SGD(0.1))
-    ['learning_rate', 'momentum', 'nesterov']
+    ['learning_rate', 'momentum', 'nesterov', 'dampening', 'rate_inside']
     """
     found = []
     for name, value in children(node).items():

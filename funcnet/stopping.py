@@ -20,6 +20,11 @@ REASONS = ("epochs", "patience", "tolerance", "diverged")
 METRICS = ("validation_loss", "train_loss", "validation_accuracy")
 
 
+def watches_gradient(rules: tuple[Any, ...]) -> bool:
+    """Tell whether a rule needs the norm of the gradient, which training computes on demand only."""
+    return any(getattr(rule, "of", None) == "gradient_norm" for rule in rules)
+
+
 def lower_is_better(metric: str, value: jax.Array) -> jax.Array:
     """Turn a metric into something to be minimised."""
     return -value if metric.endswith("accuracy") else value
@@ -39,9 +44,9 @@ class EarlyStopping:
     True
     """
 
-    patience: Any = integer(10, at_least=1)
-    min_delta: Number = number(0.0, at_least=0)
-    metric: str = choice("validation_loss", options=METRICS)
+    patience: Any = integer(default=10, at_least=1)
+    min_delta: Number = number(default=0.0, at_least=0)
+    metric: str = choice(default="validation_loss", options=METRICS)
 
     REASON: ClassVar[str] = "patience"
 
@@ -60,12 +65,25 @@ class EarlyStopping:
 
 @record
 class Convergence:
-    r"""Stop when the objective changes by no more than tolerance · max(1, |objective|) from one epoch to the next.
+    r"""Stop when the run has come to rest.
 
-    The objective is the mean over the epoch's batches of loss and penalty. The run ends in "tolerance".
+    of="objective"      the objective changed by no more than tolerance · max(1, |objective|) from one epoch to the
+                        next; it is the mean over the epoch's batches of loss and penalty
+    of="gradient_norm"  the norm of the objective's gradient, the mean over the epoch's batches, is at most tolerance
+
+    The run ends in "tolerance". On mini-batches both are means along the epoch's path. A proximal regularizer has no
+    gradient that vanishes at the solution: with it use the objective.
+
+    >>> rule = Convergence(0.1)
+    >>> state = rule.start()
+    >>> for objective in (3.0, 2.0, 1.95):
+    ...     state, stop = rule.judge(state, {"objective": jnp.asarray(objective)})
+    >>> print(stop)
+    True
     """
 
-    tolerance: Number = number(1e-4, at_least=0)
+    tolerance: Number = number(default=1e-4, at_least=0)
+    of: str = choice(default="objective", options=("objective", "gradient_norm"))
 
     REASON: ClassVar[str] = "tolerance"
 
@@ -74,7 +92,10 @@ class Convergence:
         return jnp.full((), jnp.inf, jnp.zeros(()).dtype)
 
     def judge(self, state: jax.Array, metrics: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        """Compare with the epoch before."""
+        """Compare with the epoch before, or with the tolerance itself."""
+        if self.of == "gradient_norm":
+            norm = metrics["gradient_norm"]
+            return state, norm <= jnp.asarray(self.tolerance, norm.dtype)
         value = metrics["objective"].astype(state.dtype)
         scale = jnp.maximum(jnp.abs(value), 1)
         return value, jnp.abs(state - value) <= jnp.asarray(self.tolerance, state.dtype) * scale

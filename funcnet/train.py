@@ -13,8 +13,9 @@ not.
 An epoch visits the samples in a random order, in batches; each batch is one update. If the batch size does not
 divide the number of samples, the last batch is filled up with samples of weight 0: its mean is over its true samples.
 
-A run diverges at the first update whose loss is not finite, or at the end of an epoch whose parameters are not. It
-keeps the parameters with which that epoch began and ends.
+A run diverges at the first update whose loss is not finite, or at the end of an epoch whose parameters are not, and
+ends with that epoch. The steps themselves keep no copies: the state falls back to the parameters with which the epoch
+began, and `train` walks that epoch once more, by `rewind`, to the last parameters whose loss was finite.
 """
 
 import dataclasses
@@ -29,9 +30,11 @@ from funcnet.errors import check_pair, describe, raise_error
 from funcnet.experiment import Experiment, stopping_rules
 from funcnet.keys import fold, order
 from funcnet.layers.base import as_layer
-from funcnet.objective import evaluate, terms
+from funcnet.objective import Terms, evaluate, terms
+from funcnet.optimizers.base import proximal_update
+from funcnet.optimizers.clipping import global_norm
 from funcnet.records import canonical
-from funcnet.stopping import REASONS, lower_is_better
+from funcnet.stopping import REASONS, lower_is_better, watches_gradient
 
 NEVER = np.iinfo(np.int32).max
 
@@ -64,13 +67,16 @@ class State(NamedTuple):
 class Run:
     """The outcome of a run, on the host.
 
-    params          the parameters after the last epoch (after the last good one, if diverged)
+    params          the parameters after the last epoch; if diverged, the last ones whose loss was finite (those with
+                    which the last epoch began, if its first loss was not)
     best_params     the parameters after the best epoch by the monitored metric: that of the early stopping, else
                     validation loss, else train loss
     history         arrays by epoch: train_loss (mean over the epoch's batches as they were trained, dropout included),
-                    objective (with the penalty, if any), validation_loss, validation_accuracy
+                    objective (with the penalty, if any), validation_loss, validation_accuracy; gradient_norm (of the
+                    epoch's mean gradient), if a stopping rule asks for it
     best_epoch      the index of the best epoch in the history, −1 if there is none
     stopped         why the run ended: epochs, patience, tolerance or diverged
+    stopped_epoch   the index of the last epoch in the history
     first_bad_step  the update (from 0) that diverged, or None
     state           the state from which `advance` goes on
     """
@@ -80,6 +86,7 @@ class Run:
     history: dict[str, np.ndarray]
     best_epoch: int
     stopped: str
+    stopped_epoch: int
     first_bad_step: int | None
     state: State
 
@@ -89,6 +96,8 @@ def columns(experiment: Experiment, validated: bool) -> tuple[str, ...]:
     names = ["train_loss"]
     if experiment.regularizer is not None:
         names.append("objective")
+    if watches_gradient(stopping_rules(experiment)):
+        names.append("gradient_norm")
     if validated:
         names.append("validation_loss")
         if getattr(experiment.loss, "CLASSIFIES", False):
@@ -155,48 +164,36 @@ def _epoch(experiment: Experiment, state: State, data: Data) -> State:
     summed = getattr(experiment.loss, "reduction", "mean") == "sum"
 
     def update(carry: Any, batch: Any) -> tuple[Any, None]:
-        params, slots, step, sums, first_bad = carry
-        rows, weight = batch
-        x, y = (data.x, data.y) if rows is None else (data.x[rows], data.y[rows])
-        found = terms(
-            experiment.network,
-            experiment.loss,
-            params,
-            x,
-            y,
-            regularizer=experiment.regularizer,
-            weight=None if weight is None else weight.astype(x.dtype),
-            key=fold(dropout_key, step),
-        )
-        regularizer = experiment.regularizer
-        rate = experiment.optimizer.rate(slots) if regularizer is not None and regularizer.proximal else None
-        updates, slots = experiment.optimizer.update(found.gradient, slots, params)
-        params = jax.tree.map(jnp.add, params, updates)
-        if rate is not None:
-            params = regularizer.prox(params, rate)
+        params, slots, step, sums, first_bad, gathered = carry
+        params, slots, found = _update(experiment, data, dropout_key, params, slots, step, batch)
         first_bad = jnp.where(jnp.isfinite(found.loss), first_bad, jnp.minimum(first_bad, step))
         count = found.count.astype(sums[0].dtype)
         loss, penalty = found.loss.astype(count.dtype), found.penalty.astype(count.dtype)
         share = jnp.ones_like(count) if summed else count
         sums = (sums[0] + loss * share, sums[1] + penalty * count, sums[2] + count)
-        return (params, slots, step + 1, sums, first_bad), None
+        if gathered is not None:
+            gathered = jax.tree.map(lambda a, g: a + share.astype(g.dtype) * g, gathered, found.gradient)
+        return (params, slots, step + 1, sums, first_bad, gathered), None
 
     none = jnp.zeros((), state.best_value.dtype)
-    carry = (state.params, state.slots, state.step, (none, none, none), state.first_bad_step)
+    gathered = jax.tree.map(jnp.zeros_like, state.params) if "gradient_norm" in state.history else None
+    carry = (state.params, state.slots, state.step, (none, none, none), state.first_bad_step, gathered)
     if numbers is None:
         carry, _ = update(carry, (None, None))
     else:
         carry, _ = jax.lax.scan(update, carry, (numbers, present))
-    params, slots, step, (loss, penalty, count), first_bad = carry
+    params, slots, step, (loss, penalty, count), first_bad, gathered = carry
 
-    sound = jnp.all(jnp.stack([jnp.all(jnp.isfinite(w)) for w in jax.tree.leaves(params)] or [jnp.asarray(True)]))
-    first_bad = jnp.where(sound, first_bad, jnp.minimum(first_bad, step - 1))
+    first_bad = jnp.where(_finite(params), first_bad, jnp.minimum(first_bad, step - 1))
     diverged = first_bad < NEVER
     params, slots = _select(diverged, (state.params, state.slots), (params, slots))
 
     count = jnp.maximum(count, jnp.finfo(count.dtype).tiny)
     train_loss = loss if summed else loss / count
     metrics = {"train_loss": train_loss, "objective": train_loss + penalty / count}
+    if gathered is not None:
+        length = global_norm(gathered).astype(none.dtype)
+        metrics["gradient_norm"] = length if summed else length / count
     if data.validation is not None:
         found = evaluate(experiment.network, experiment.loss, params, *data.validation)
         metrics |= {f"validation_{name}": value.astype(none.dtype) for name, value in found.items()}
@@ -225,6 +222,56 @@ def _epoch(experiment: Experiment, state: State, data: Data) -> State:
     )
 
 
+def _update(
+    experiment: Experiment, data: Data, dropout_key: jax.Array, params: Any, slots: Any, step: jax.Array, batch: Any
+) -> tuple[Any, Any, Terms]:
+    """Make one update from one batch; return the next parameters and slots, and the terms before it."""
+    rows, weight = batch
+    x, y = (data.x, data.y) if rows is None else (data.x[rows], data.y[rows])
+    found = terms(
+        experiment.network,
+        experiment.loss,
+        params,
+        x,
+        y,
+        regularizer=experiment.regularizer,
+        weight=None if weight is None else weight.astype(x.dtype),
+        key=fold(dropout_key, step),
+    )
+    optimizer, regularizer = experiment.optimizer, experiment.regularizer
+    if regularizer is not None and regularizer.proximal:
+        params, slots = proximal_update(optimizer, regularizer, found.gradient, slots, params)
+    else:
+        updates, slots = optimizer.update(found.gradient, slots, params)
+        params = jax.tree.map(jnp.add, params, updates)
+    return params, slots, found
+
+
+def rewind(experiment: Experiment, state: State, data: Data) -> State:
+    """Return a diverged state with the last parameters whose loss was finite, by walking its last epoch again."""
+    numbers, present = batches(experiment, state.epoch - 1, data.x.shape[0])
+    count = 1 if numbers is None else numbers.shape[0]
+    dropout_key = fold(jax.random.key(experiment.seed), 1)
+
+    def onward(carry: Any) -> Any:
+        good, (params, slots), index, _ = carry
+        batch = (None, None) if numbers is None else jax.tree.map(lambda column: column[index], (numbers, present))
+        step = (state.epoch - 1) * count + index
+        *ahead, found = _update(experiment, data, dropout_key, params, slots, step, batch)
+        sound = jnp.isfinite(found.loss) & _finite(params)
+        return _select(sound, (params, slots), good), tuple(ahead), index + 1, sound
+
+    start = (state.params, state.slots)
+    first = (start, start, jnp.zeros((), jnp.int32), jnp.asarray(True))
+    (params, slots), *_ = jax.lax.while_loop(lambda carry: carry[3] & (carry[2] < count), onward, first)
+    return state._replace(params=params, slots=slots)
+
+
+def _finite(params: Any) -> jax.Array:
+    """Tell whether all parameters are finite."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(w)) for w in jax.tree.leaves(params)] or [jnp.asarray(True)]))
+
+
 def _select(condition: jax.Array, yes: Any, no: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
 
@@ -238,6 +285,7 @@ def finish(experiment: Experiment, state: State) -> Run:
         history={name: np.asarray(column)[:epochs] for name, column in state.history.items()},
         best_epoch=int(state.best_epoch),
         stopped=REASONS[int(state.reason)],
+        stopped_epoch=epochs - 1,
         first_bad_step=None if bad == NEVER else bad,
         state=state,
     )
@@ -247,6 +295,9 @@ def finish(experiment: Experiment, state: State) -> Run:
 def run_program(experiment: Experiment, data: Data) -> State:
     """Run a whole experiment as one program."""
     return advance(experiment, begin(experiment, data), data, experiment.epochs)
+
+
+rewind_program = jax.jit(rewind)
 
 
 @functools.partial(jax.jit, donate_argnames="state")
@@ -336,4 +387,7 @@ def train(experiment: Experiment, train: tuple[Any, Any], validation: tuple[Any,
 
     """
     experiment, data = prepare(experiment, train, validation)
-    return finish(experiment, run_program(experiment, data))
+    state = run_program(experiment, data)
+    if REASONS[int(state.reason)] == "diverged":
+        state = rewind_program(experiment, state, data)
+    return finish(experiment, state)

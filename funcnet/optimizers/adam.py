@@ -2,18 +2,24 @@ r"""Adam: adaptive moment estimation.
 
 Recurrence    m ← β₁ m + (1 − β₁) g
               s ← β₂ s + (1 − β₂) g²
-              m̂ = m / (1 − β₁ᵗ),   ŝ = s / (1 − β₂ᵗ)
+              m̂ = m / c₁,   ŝ = s / c₂,   cᵢ = 1 − βᵢᵗ
               u = −η m̂ / (√ŝ + ε)
 
-Symbols       η learning_rate, β₁ beta1, β₂ beta2, ε epsilon (outside the root, after bias correction), t from 1
+Symbols       η learning_rate, β₁ beta1, β₂ beta2, ε epsilon, t from 1
+
+Computed as   u = −(η √c₂ / c₁) m / (√s + ε √c₂), the same number: one root and one division an element.
 
 Bias correction. m is a weighted sum of past gradients whose weights add up to cₜ = 1 − βᵗ, and that sum obeys the same
 recurrence with 1 in place of the gradient: cₜ = β cₜ₋₁ + (1 − β), c₀ = 0. Carrying c costs one multiplication and loses
 no digits, where 1 − βᵗ cancels while βᵗ is close to 1.
 
+Variants      epsilon_hat: False (Algorithm 1, PyTorch, Optax), ε beside √ŝ; True (the paper's ε̂ at the end of section
+              2, Keras, scikit-learn), ε beside the uncorrected √s, hence larger by 1/√c₂ in early steps.
+              epsilon_root ρ (Optax): √(ŝ + ρ).
+
 State         step int32 (); first and second moment like the parameters; the two corrections, scalars
 Source        Article A3.4 and B3.7 (A's formulas are misprinted beyond repair: see the errata);
-              Kingma & Ba 2015, Algorithm 1.
+              Kingma & Ba 2015, Algorithm 1 and section 2.
 """
 
 from typing import Any, NamedTuple
@@ -21,8 +27,22 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from funcnet.optimizers.base import Optimizer, check_tree, narrow, rate_at, widen, zeros
-from funcnet.records import Number, cast, number, record
+from funcnet.cases import Case
+from funcnet.errors import raise_error
+from funcnet.optimizers.base import (
+    Optimizer,
+    average,
+    averages,
+    check_tree,
+    limited,
+    narrow,
+    rate_at,
+    ratio,
+    rounded,
+    scalar,
+    zeros,
+)
+from funcnet.records import Number, choice, number, record
 
 
 class AdamState(NamedTuple):
@@ -37,7 +57,7 @@ class AdamState(NamedTuple):
 
 @record
 class Adam(Optimizer):
-    r"""η m̂ / (√ŝ + ε), the paper's Algorithm 1.
+    r"""−η m̂ / (√ŝ + ε), the paper's Algorithm 1.
 
     >>> import jax.numpy as jnp
     >>> optimizer = Adam(0.001)
@@ -47,35 +67,93 @@ class Adam(Optimizer):
     [-0.001  0.001]
     """
 
-    learning_rate: Any = number(0.001, at_least=0, schedule=True)
-    beta1: Number = number(0.9, at_least=0, below=1)
-    beta2: Number = number(0.999, at_least=0, below=1)
-    epsilon: Number = number(1e-8, at_least=0)
+    learning_rate: Any = number(default=0.001, at_least=0, schedule=True)
+    beta1: Number = number(default=0.9, at_least=0, below=1)
+    beta2: Number = number(default=0.999, at_least=0, below=1)
+    epsilon: Number = number(default=1e-8, at_least=0)
+    epsilon_hat: bool = choice(default=False, options=(False, True))
+    epsilon_root: Number | None = number(default=None, at_least=0)
+
+    def __post_init__(self) -> None:
+        check_epsilon(self)
 
     def init(self, params: Any) -> AdamState:
         """Return step 0, moments of zeros, and no weight gathered."""
-        none = jnp.zeros((), jnp.zeros(()).dtype)
-        return AdamState(jnp.zeros((), jnp.int32), zeros(params), zeros(params), none, none)
+        return AdamState(jnp.zeros((), jnp.int32), zeros(params), zeros(params), scalar(params), scalar(params))
 
     def update(self, gradient: Any, state: AdamState, params: Any) -> tuple[Any, AdamState]:
         """Return −η m̂ / (√ŝ + ε)."""
         check_tree(gradient, params)
-        rate, gradient = rate_at(self.learning_rate, state.step), widen(gradient)
-        first = jax.tree.map(lambda m, g: average(self.beta1, m, g), state.first, gradient)
-        second = jax.tree.map(lambda s, g: average(self.beta2, s, g * g), state.second, gradient)
-        first_weight = average(self.beta1, state.first_weight, 1)
-        second_weight = average(self.beta2, state.second_weight, 1)
-
-        def one(m: jax.Array, s: jax.Array) -> jax.Array:
-            scale = cast(rate, m) / first_weight.astype(m.dtype)
-            root = jnp.sqrt(s / second_weight.astype(s.dtype))
-            return -scale * m / (root + cast(self.epsilon, m))
-
-        updates = jax.tree.map(one, first, second)
-        return narrow(updates, params), AdamState(state.step + 1, first, second, first_weight, second_weight)
+        gradient = limited(gradient)
+        state = gather_moments(self, gradient, state)
+        return narrow(adam_step(self, gradient, state), params), state
 
 
-def average(beta: Any, old: jax.Array, new: Any) -> jax.Array:
-    """Return β old + (1 − β) new, with 1 − β taken of the rounded β."""
-    beta = cast(beta, old)
-    return beta * old + (1 - beta) * new
+def check_epsilon(rule: Any) -> None:
+    """Require that ε stands in one place."""
+    if rule.epsilon_hat and rule.epsilon_root is not None:
+        raise_error("epsilon_root stands under the corrected root", "got epsilon_hat=True with it", "epsilon_hat=False")
+
+
+def gather_moments(rule: Any, gradient: Any, state: AdamState) -> AdamState:
+    """Return the state with one more gradient in its moments."""
+    beta1, beta2 = rounded(rule.beta1, gradient), rounded(rule.beta2, gradient)
+    return AdamState(
+        state.step + 1,
+        averages(beta1, state.first, gradient),
+        averages(beta2, state.second, jax.tree.map(jnp.square, gradient)),
+        average(beta1, state.first_weight, 1),
+        average(beta2, state.second_weight, 1),
+    )
+
+
+def adam_step(rule: Any, gradient: Any, state: AdamState) -> Any:
+    """Return −(η √c₂ / c₁) m / (√s + ε √c₂), in the dtype of the state."""
+    rate = rounded(rate_at(rule.learning_rate, state.step - 1), gradient)
+    root_weight = jnp.sqrt(state.second_weight)
+    scale = ratio(rate * root_weight, state.first_weight)
+    epsilon = rounded(rule.epsilon, gradient)
+    epsilon = epsilon if rule.epsilon_hat else epsilon * root_weight
+    inside = None if rule.epsilon_root is None else rounded(rule.epsilon_root, gradient) * state.second_weight
+
+    def one(m: jax.Array, s: jax.Array) -> jax.Array:
+        s = s if inside is None else s + inside.astype(s.dtype)
+        return ratio(-scale.astype(m.dtype) * m, jnp.sqrt(s) + epsilon.astype(s.dtype))
+
+    return jax.tree.map(one, state.first, state.second)
+
+
+_W, _G = [1.0, -2.0], ([3.0, -0.5], [3.0, -0.5])
+CASES = (
+    Case(
+        "ordinary",
+        Adam(0.1),
+        (_W, _G),
+        [0.8, -1.8],
+        source="equal gradients: m̂ = g, ŝ = g², each step 0.1 sign(g), less 3e-9",
+    ),
+    Case(
+        "known",
+        Adam(0.1, 0.5, 0.75, 1.0),
+        ([0.0], ([3.0], [1.0])),
+        [-0.1 * 3 / 4 - 0.1 * (5 / 3) / ((31 / 7) ** 0.5 + 1)],
+        source="m = 3/2, 5/4; s = 9/4, 31/16; c = 1/2, 3/4 and 1/4, 7/16",
+    ),
+    Case(
+        "known",
+        Adam(0.1, 0.5, 0.75, 1.0, epsilon_hat=True),
+        ([0.0], ([3.0],)),
+        [-0.1 * (0.5 / 0.5) * 1.5 / (1.5 + 1)],
+        source="√c₂/c₁ = 1; m = 3/2, √s = 3/2",
+    ),
+    Case(
+        "known", Adam(0.1, 0.5, 0.75, 0.0, epsilon_root=16.0), ([0.0], ([3.0],)), [-0.1 * 3 / 5], source="√(9 + 16) = 5"
+    ),
+    Case(
+        "extreme",
+        Adam(0.1, epsilon=0.0),
+        ([1.0, 2.0, 3.0], ([0.0, 1e30, 1e-10],)),
+        [1.0, 1.9, 2.9],
+        source="no gradient, no step; else the first step is η",
+    ),
+)

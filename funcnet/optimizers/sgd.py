@@ -3,16 +3,20 @@ r"""Gradient descent, with momentum and Nesterov's momentum.
 Recurrence    u = −η g                                                  plain
               v ← μ v + g,   u = −η v                                   momentum
               v ← μ v + g,   u = −η (g + μ v)                           Nesterov
+              v ← μ v − η g, u = v,  or  μ v − η g                      with rate_inside: momentum, Nesterov
 
 Symbols       η learning_rate, μ momentum, g gradient, v velocity, u the update (θ ← θ + u)
 
 On one sample, a mini-batch or the whole set: that is the batch size of an experiment, not a different optimizer.
-`momentum=None` keeps no velocity; `momentum=0.0` keeps one and a sweep may vary it. The rate stands outside the velocity:
-a change of rate acts at once.
+`momentum=None` keeps no velocity; `momentum=0.0` keeps one and a sweep may vary it.
+
+Variants      rate_inside: False (PyTorch, Optax), a change of rate acts at once on the whole velocity; True (Polyak,
+              Sutskever, Keras, scikit-learn), each gradient keeps the rate that it came with. Equal at a constant rate.
+              dampening d (PyTorch): v ← μ v + (1 − d) g after the first update, whose v is g.
 
 State         step int32 (); velocity like the parameters, or None
 Source        Article A3.1, A3.2, A3.4, B3.7; Robbins & Monro 1951; Polyak 1964; Nesterov 1983 in the form of
-              Sutskever et al. 2013, section 2, with v scaled by −1/η.
+              Sutskever et al. 2013, with the look-ahead point as the parameters (Bengio et al. 2013), as libraries do.
 """
 
 from typing import Any, NamedTuple
@@ -20,9 +24,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from funcnet.optimizers.base import Optimizer, check_tree, narrow, rate_at, widen, zeros
+from funcnet.cases import Case
 from funcnet.errors import raise_error
-from funcnet.records import Number, cast, choice, number, record
+from funcnet.optimizers.base import Optimizer, check_tree, narrow, rate_at, rounded, scaled, widen, zeros
+from funcnet.records import Number, choice, number, record
 
 
 class SGDState(NamedTuple):
@@ -48,12 +53,20 @@ class SGD(Optimizer):
     """
 
     learning_rate: Any = number(at_least=0, schedule=True)
-    momentum: Number | None = number(None, at_least=0, below=1)
-    nesterov: bool = choice(False, options=(False, True))
+    momentum: Number | None = number(default=None, at_least=0, below=1)
+    nesterov: bool = choice(default=False, options=(False, True))
+    dampening: Number | None = number(default=None, at_least=0, below=1)
+    rate_inside: bool = choice(default=False, options=(False, True))
 
     def __post_init__(self) -> None:
         if self.nesterov and self.momentum is None:
             raise_error("Nesterov's momentum needs a momentum", "got momentum=None", "momentum=0.9")
+        if self.dampening is not None and (self.momentum is None or self.nesterov or self.rate_inside):
+            raise_error(
+                "dampening belongs to plain momentum with the rate outside",
+                f"got {self}",
+                "momentum=0.9, dampening=0.1",
+            )
 
     def init(self, params: Any) -> SGDState:
         """Return step 0 and a velocity of zeros."""
@@ -62,11 +75,40 @@ class SGD(Optimizer):
     def update(self, gradient: Any, state: SGDState, params: Any) -> tuple[Any, SGDState]:
         """Return −η times the gradient, the velocity, or its look-ahead."""
         check_tree(gradient, params)
-        rate, velocity = rate_at(self.learning_rate, state.step), state.velocity
-        direction = gradient = widen(gradient)
-        if self.momentum is not None:
-            direction = velocity = jax.tree.map(lambda g, v: cast(self.momentum, v) * v + g, gradient, velocity)
-            if self.nesterov:
-                direction = jax.tree.map(lambda g, v: g + cast(self.momentum, v) * v, gradient, velocity)
-        updates = jax.tree.map(lambda d: -cast(rate, d) * d, direction)
+        gradient, velocity = widen(gradient), state.velocity
+        descent = rounded(rate_at(self.learning_rate, state.step), gradient)
+        if self.momentum is None:
+            updates = scaled(-descent, gradient)
+        else:
+            momentum = rounded(self.momentum, gradient)
+            # What the velocity gathers: the gradient, damped after the first, or the plain update.
+            new = scaled(-descent, gradient) if self.rate_inside else gradient
+            if self.dampening is not None:
+                kept = jnp.where(state.step == 0, 1, 1 - rounded(self.dampening, gradient))
+                new = scaled(kept, gradient)
+
+            def onward(v: jax.Array, g: jax.Array) -> jax.Array:
+                return momentum.astype(v.dtype) * v + g
+
+            velocity = jax.tree.map(onward, velocity, new)
+            updates = jax.tree.map(onward, velocity, new) if self.nesterov else velocity
+            if not self.rate_inside:
+                updates = scaled(-descent, updates)
         return narrow(updates, params), SGDState(state.step + 1, velocity)
+
+
+_W, _G = [1.0, -2.0], [0.5, 4.0]
+CASES = (
+    Case("ordinary", SGD(0.1), (_W, (_G, _G)), [0.9, -2.8], source="w − 0.1 g, twice"),
+    Case("known", SGD(0.1, 0.5), (_W, (_G, _G)), [0.875, -3.0], source="velocities g and 1.5 g: w − 0.25 g"),
+    Case(
+        "known",
+        SGD(0.1, 0.5, True),
+        (_W, (_G, _G)),
+        [0.8375, -3.3],
+        source="looks ahead to 1.5 g and 1.75 g: w − 0.325 g",
+    ),
+    Case("known", SGD(0.1, 0.5, rate_inside=True), (_W, (_G, _G)), [0.875, -3.0], source="the same at a constant rate"),
+    Case("known", SGD(0.1, 0.5, True, rate_inside=True), (_W, (_G, _G)), [0.8375, -3.3], source="the same"),
+    Case("known", SGD(0.1, 0.5, dampening=0.5), (_W, (_G, _G)), [0.9, -2.8], source="g, then 0.5 g + 0.5 g"),
+)

@@ -1,0 +1,91 @@
+r"""Adadelta: RMSprop whose rate is a running mean of its own steps, so that units agree.
+
+Recurrence    s ← ρ s + (1 − ρ) g²
+              d = −√(e + ε) / √(s + ε) · g
+              e ← ρ e + (1 − ρ) d²
+              u = η d
+
+Symbols       η learning_rate (1 in the paper, which has none), ρ decay, ε epsilon
+
+ε starts it off: with ε = 0 the first step, and so every step, is 0.
+
+State         step int32 (); second and change, the running means of g² and d², like the parameters
+Source        Zeiler 2012, Algorithm 1.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from funcnet.cases import Case
+from funcnet.optimizers.base import (
+    Optimizer,
+    averages,
+    check_tree,
+    limited,
+    narrow,
+    rate_at,
+    ratio,
+    rounded,
+    scaled,
+    zeros,
+)
+from funcnet.records import Number, number, record
+
+
+class AdadeltaState(NamedTuple):
+    """The number of updates made, and the running means of squared gradients and steps."""
+
+    step: jax.Array  # int32 ()
+    second: Any  # like the parameters, at least float32
+    change: Any  # like the parameters, at least float32
+
+
+@record
+class Adadelta(Optimizer):
+    r"""−√(e + ε) / √(s + ε) · g.
+
+    >>> import jax.numpy as jnp
+    >>> optimizer = Adadelta(decay=0.75, epsilon=1.0)
+    >>> params = jnp.asarray([0.0])
+    >>> updates, _ = optimizer.update(jnp.asarray([4.0]), optimizer.init(params), params)
+    >>> print(jnp.round(updates, 6))  # −√1 / √(4 + 1) · 4
+    [-1.788854]
+    """
+
+    learning_rate: Any = number(default=1.0, at_least=0, schedule=True)
+    decay: Number = number(default=0.95, at_least=0, below=1)
+    epsilon: Number = number(default=1e-6, at_least=0)
+
+    def init(self, params: Any) -> AdadeltaState:
+        """Return step 0 and means of zeros."""
+        return AdadeltaState(jnp.zeros((), jnp.int32), zeros(params), zeros(params))
+
+    def update(self, gradient: Any, state: AdadeltaState, params: Any) -> tuple[Any, AdadeltaState]:
+        """Return η d."""
+        check_tree(gradient, params)
+        gradient = limited(gradient)
+        rate = rounded(rate_at(self.learning_rate, state.step), gradient)
+        rho, epsilon = rounded(self.decay, gradient), rounded(self.epsilon, gradient)
+        second = averages(rho, state.second, jax.tree.map(jnp.square, gradient))
+
+        def one(g: jax.Array, s: jax.Array, e: jax.Array) -> jax.Array:
+            return ratio(-jnp.sqrt(e + epsilon.astype(e.dtype)) * g, jnp.sqrt(s + epsilon.astype(s.dtype)))
+
+        direction = jax.tree.map(one, gradient, second, state.change)
+        change = averages(rho, state.change, jax.tree.map(jnp.square, direction))
+        return narrow(scaled(rate, direction), params), AdadeltaState(state.step + 1, second, change)
+
+
+CASES = (
+    Case("ordinary", Adadelta(1.0, 0.75, 1.0), ([1.0], ([4.0],)), [1 - 4 / 5**0.5], source="s = 4, e = 0"),
+    Case(
+        "known",
+        Adadelta(0.5, 0.75, 1.0),
+        ([0.0], ([4.0], [4.0])),
+        [-2 / 5**0.5 - 2 * (1.8 / 8) ** 0.5],
+        source="e = ¼ · 16/5 = 0.8, s = 7: √1.8/√8 · 4",
+    ),
+    Case("extreme", Adadelta(epsilon=0.0), ([1.0, 2.0], ([0.0, 3.0],)), [1.0, 2.0], source="with ε = 0 nothing starts"),
+)

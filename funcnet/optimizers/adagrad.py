@@ -1,0 +1,95 @@
+r"""Adagrad: each coordinate's rate falls with the squares of all its past gradients.
+
+Recurrence    a ← a + g²
+              u = −η g / (√a + ε)
+
+Symbols       η learning_rate, ε epsilon (δ in the paper), a₀ initial
+
+Variants      epsilon_inside: False (the paper, PyTorch), √a + ε; True (Optax, Keras), √(a + ε).
+              a₀: 0 in the paper and PyTorch, 0.1 in Optax and Keras.
+              PyTorch's lr_decay is the schedule `InverseTime(η, decay)`.
+
+State         step int32 (); accumulator like the parameters. It saturates at the largest finite number.
+Source        Article B3.7; Duchi, Hazan & Singer 2011, figure 1 (diagonal form).
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from funcnet.cases import Case
+from funcnet.optimizers.base import Optimizer, check_tree, limited, narrow, rate_at, ratio, rounded, zeros
+from funcnet.records import Number, choice, number, record
+
+
+class AdagradState(NamedTuple):
+    """The number of updates made, and the sum of squares."""
+
+    step: jax.Array  # int32 ()
+    accumulator: Any  # like the parameters, at least float32
+
+
+@record
+class Adagrad(Optimizer):
+    r"""−η g / (√Σg² + ε).
+
+    >>> import jax.numpy as jnp
+    >>> optimizer = Adagrad(0.1)
+    >>> params = jnp.asarray([0.0])
+    >>> state = optimizer.init(params)
+    >>> for gradient in (3.0, 4.0):
+    ...     updates, state = optimizer.update(jnp.asarray([gradient]), state, params)
+    ...     print(updates)  # −0.1 · 3/√9, then −0.1 · 4/√25
+    [-0.1]
+    [-0.08]
+    """
+
+    learning_rate: Any = number(default=0.01, at_least=0, schedule=True)
+    epsilon: Number = number(default=1e-10, at_least=0)
+    initial: Number = number(default=0.0, at_least=0)
+    epsilon_inside: bool = choice(default=False, options=(False, True))
+
+    def init(self, params: Any) -> AdagradState:
+        """Return step 0 and the initial accumulator."""
+        start = rounded(self.initial, params)
+        return AdagradState(jnp.zeros((), jnp.int32), jax.tree.map(lambda a: a + start.astype(a.dtype), zeros(params)))
+
+    def update(self, gradient: Any, state: AdagradState, params: Any) -> tuple[Any, AdagradState]:
+        """Return −η g / (√a + ε)."""
+        check_tree(gradient, params)
+        gradient = limited(gradient)
+        rate, epsilon = rounded(rate_at(self.learning_rate, state.step), gradient), rounded(self.epsilon, gradient)
+        total = jax.tree.map(lambda a, g: jnp.minimum(a + g * g, jnp.finfo(a.dtype).max), state.accumulator, gradient)
+
+        def one(g: jax.Array, a: jax.Array) -> jax.Array:
+            return ratio(-rate.astype(g.dtype) * g, root_with(a, epsilon, self.epsilon_inside))
+
+        return narrow(jax.tree.map(one, gradient, total), params), AdagradState(state.step + 1, total)
+
+
+def root_with(square: jax.Array, epsilon: jax.Array, inside: bool) -> jax.Array:
+    """Return √(s + ε) or √s + ε."""
+    epsilon = epsilon.astype(square.dtype)
+    return jnp.sqrt(square + epsilon) if inside else jnp.sqrt(square) + epsilon
+
+
+CASES = (
+    Case("ordinary", Adagrad(0.1), ([1.0], ([3.0], [4.0])), [0.82], source="1 − 0.1 · 3/3 − 0.1 · 4/5"),
+    Case("known", Adagrad(0.1, epsilon=1.0), ([1.0], ([3.0],)), [0.925], source="1 − 0.1 · 3/(3 + 1)"),
+    Case(
+        "known",
+        Adagrad(0.1, epsilon=7.0, epsilon_inside=True),
+        ([1.0], ([3.0],)),
+        [0.925],
+        source="1 − 0.1 · 3/√(9 + 7)",
+    ),
+    Case("known", Adagrad(0.1, initial=16.0), ([1.0], ([3.0],)), [0.94], source="1 − 0.1 · 3/√(16 + 9)"),
+    Case(
+        "extreme",
+        Adagrad(0.1, epsilon=0.0),
+        ([1.0, 2.0], ([0.0, 1e30],)),
+        [1.0, 1.9],
+        source="no gradient, no step; else the first step is η",
+    ),
+)

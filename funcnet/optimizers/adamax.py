@@ -1,0 +1,117 @@
+r"""AdaMax: Adam with the maximum in place of the root mean square.
+
+Recurrence    m ← β₁ m + (1 − β₁) g
+              n ← max(β₂ n, |g|)
+              u = −η / (1 − β₁ᵗ) · m / n
+
+Symbols       η learning_rate, β₁ beta1, β₂ beta2, n norm (u in the paper), ε epsilon, t from 1
+
+n is the limit of the p-th root of a running mean of |g|ᵖ; it needs no bias correction. A coordinate whose n is 0 has
+had no gradient and does not move, so the paper's recurrence needs no ε.
+
+Variants      epsilon_at: "divisor" (Keras), m / (n + ε); "maximum" (PyTorch, Optax), n ← max(β₂ n, |g| + ε).
+
+State         step int32 (); first and norm like the parameters; first_weight, a scalar: see Adam
+Source        Article B3.7; Kingma & Ba 2015, Algorithm 2.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from funcnet.cases import Case
+from funcnet.optimizers.base import (
+    Optimizer,
+    average,
+    averages,
+    check_tree,
+    narrow,
+    rate_at,
+    ratio,
+    rounded,
+    scalar,
+    widen,
+    zeros,
+)
+from funcnet.records import Number, choice, number, record
+
+
+class AdaMaxState(NamedTuple):
+    """The number of updates, the first moment, the decaying maximum, and the weight gathered by the first."""
+
+    step: jax.Array  # int32 ()
+    first: Any  # like the parameters, at least float32
+    norm: Any  # like the parameters, at least float32
+    first_weight: jax.Array  # (), 1 − β₁ᵗ
+
+
+@record
+class AdaMax(Optimizer):
+    r"""−η m̂ / max(β₂ n, |g|).
+
+    >>> import jax.numpy as jnp
+    >>> optimizer = AdaMax(0.002)
+    >>> params = jnp.asarray([0.0, 0.0])
+    >>> updates, _ = optimizer.update(jnp.asarray([5.0, 0.0]), optimizer.init(params), params)
+    >>> print(updates)  # η in each direction that has a gradient
+    [-0.002  0.   ]
+    """
+
+    learning_rate: Any = number(default=0.002, at_least=0, schedule=True)
+    beta1: Number = number(default=0.9, at_least=0, below=1)
+    beta2: Number = number(default=0.999, at_least=0, below=1)
+    epsilon: Number = number(default=0.0, at_least=0)
+    epsilon_at: str = choice(default="divisor", options=("divisor", "maximum"))
+
+    def init(self, params: Any) -> AdaMaxState:
+        """Return step 0, zeros, and no weight gathered."""
+        return AdaMaxState(jnp.zeros((), jnp.int32), zeros(params), zeros(params), scalar(params))
+
+    def update(self, gradient: Any, state: AdaMaxState, params: Any) -> tuple[Any, AdaMaxState]:
+        """Return −η / (1 − β₁ᵗ) · m / n."""
+        check_tree(gradient, params)
+        gradient = widen(gradient)
+        rate = rounded(rate_at(self.learning_rate, state.step), gradient)
+        beta1, beta2, epsilon = (rounded(v, gradient) for v in (self.beta1, self.beta2, self.epsilon))
+        inside, beside = (epsilon, 0 * epsilon) if self.epsilon_at == "maximum" else (0 * epsilon, epsilon)
+        first = averages(beta1, state.first, gradient)
+        norm = jax.tree.map(
+            lambda n, g: jnp.maximum(beta2.astype(n.dtype) * n, jnp.abs(g) + inside.astype(n.dtype)),
+            state.norm,
+            gradient,
+        )
+        weight = average(beta1, state.first_weight, 1)
+        scale = ratio(rate, weight)
+
+        def one(m: jax.Array, n: jax.Array) -> jax.Array:
+            return ratio(-scale.astype(m.dtype) * m, n + beside.astype(n.dtype))
+
+        return narrow(jax.tree.map(one, first, norm), params), AdaMaxState(state.step + 1, first, norm, weight)
+
+
+CASES = (
+    Case(
+        "ordinary",
+        AdaMax(0.1),
+        ([1.0, -2.0], ([3.0, -0.5], [3.0, -0.5])),
+        [0.8, -1.8],
+        source="equal gradients: steps of 0.1 sign(g)",
+    ),
+    Case(
+        "known",
+        AdaMax(0.1, 0.5, 0.5),
+        ([0.0], ([8.0], [2.0])),
+        [-0.1 - 0.1 * (3 / 0.75) / 4],
+        source="m = 4, 3; n = 8, max(4, 2); weights 1/2, 3/4",
+    ),
+    Case("known", AdaMax(0.1, 0.5, 0.5, 2.0), ([0.0], ([8.0],)), [-0.08], source="8/(8 + 2)"),
+    Case("known", AdaMax(0.1, 0.5, 0.5, 2.0, "maximum"), ([0.0], ([8.0],)), [-0.08], source="8/max(0, 8 + 2)"),
+    Case(
+        "extreme",
+        AdaMax(0.1),
+        ([1.0, 2.0, 3.0], ([0.0, 1e30, 1e-30],)),
+        [1.0, 1.9, 2.9],
+        source="no gradient, no step; else the first step is η",
+    ),
+)

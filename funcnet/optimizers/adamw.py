@@ -1,0 +1,82 @@
+r"""AdamW: Adam with decoupled weight decay.
+
+Recurrence    m, s, m̂, ŝ as in Adam
+              u = −η (m̂ / (√ŝ + ε) + λ θ)
+
+Symbols       η learning_rate, β₁ beta1, β₂ beta2, ε epsilon, λ weight_decay, θ the parameters before the update
+
+The decay does not pass through the moments, so every weight shrinks by the same factor, where an L2 penalty in the
+gradient would be divided by √ŝ. Leaves named `bias` are exempt unless biases=True (the same rule as the regularizers').
+
+Variants      decay_with_rate: True (PyTorch, Optax, Keras), λ times η; False (the paper's Algorithm 2), λ alone: there
+              both terms are multiplied by a schedule only, which a schedule inside η does not do for λ.
+              epsilon_hat as in Adam (Keras: True). PyTorch, Optax and Keras decay biases too.
+
+State         that of Adam
+Source        Loshchilov & Hutter 2019, Algorithm 2.
+"""
+
+from typing import Any
+
+from funcnet.cases import Case
+from funcnet.optimizers.adam import Adam, AdamState, adam_step, check_epsilon, gather_moments
+from funcnet.optimizers.base import check_tree, decay, limited, narrow, rate_at, rounded
+from funcnet.records import Number, choice, number, record
+
+
+@record
+class AdamW(Adam):
+    r"""−η (m̂ / (√ŝ + ε) + λ θ).
+
+    >>> import jax.numpy as jnp
+    >>> optimizer = AdamW(0.1, weight_decay=0.5)
+    >>> params = {"kernel": jnp.asarray([2.0]), "bias": jnp.asarray([2.0])}
+    >>> zero = {"kernel": jnp.asarray([0.0]), "bias": jnp.asarray([0.0])}
+    >>> updates, _ = optimizer.update(zero, optimizer.init(params), params)
+    >>> print(updates["kernel"], updates["bias"] == 0)  # −0.1 · 0.5 · 2; biases do not decay
+    [-0.1] [ True]
+    """
+
+    weight_decay: Number = number(default=0.01, at_least=0)
+    decay_with_rate: bool = choice(default=True, options=(False, True))
+    biases: bool = choice(default=False, options=(False, True))
+
+    def __post_init__(self) -> None:
+        check_epsilon(self)
+
+    def update(self, gradient: Any, state: AdamState, params: Any) -> tuple[Any, AdamState]:
+        """Return Adam's step less the decay."""
+        check_tree(gradient, params)
+        gradient = limited(gradient)
+        strength = rounded(self.weight_decay, gradient)
+        if self.decay_with_rate:
+            strength = strength * rounded(rate_at(self.learning_rate, state.step), gradient)
+        state = gather_moments(self, gradient, state)
+        return narrow(decay(adam_step(self, gradient, state), params, strength, self.biases), params), state
+
+
+_TREE = {"kernel": [2.0], "bias": [2.0]}
+_ONES = {"kernel": [3.0], "bias": [3.0]}
+CASES = (
+    Case(
+        "ordinary",
+        AdamW(0.1, weight_decay=0.5, epsilon=0.0),
+        (_TREE, (_ONES,)),
+        {"kernel": [1.8], "bias": [1.9]},
+        source="2 − 0.1 (1 + 0.5 · 2); the bias 2 − 0.1",
+    ),
+    Case(
+        "known",
+        AdamW(0.1, weight_decay=0.5, epsilon=0.0, decay_with_rate=False),
+        (_TREE, (_ONES,)),
+        {"kernel": [0.9], "bias": [1.9]},
+        source="2 − 0.1 − 0.5 · 2",
+    ),
+    Case(
+        "known",
+        AdamW(0.1, weight_decay=0.5, epsilon=0.0, biases=True),
+        (_TREE, (_ONES,)),
+        {"kernel": [1.8], "bias": [1.8]},
+        source="the same for both",
+    ),
+)

@@ -1,0 +1,90 @@
+r"""Lion: the sign of an interpolation between momentum and gradient.
+
+Recurrence    c = β₁ m + (1 − β₁) g
+              u = −η (sign(c) + λ θ)
+              m ← β₂ m + (1 − β₂) g
+
+Symbols       η learning_rate, β₁ beta1, β₂ beta2, m first, λ weight_decay (decoupled), sign(0) = 0
+
+Every step is η in every coordinate: Lion wants a rate 3 to 10 times smaller than Adam, and a decay as many times
+larger. Leaves named `bias` are exempt from the decay unless biases=True (Optax and Keras decay them too).
+
+State         step int32 (); first moment like the parameters
+Source        Chen et al. 2023, Algorithm 2.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from funcnet.cases import Case
+from funcnet.optimizers.base import Optimizer, averages, check_tree, decay, narrow, rate_at, rounded, widen, zeros
+from funcnet.records import Number, choice, number, record
+
+
+class LionState(NamedTuple):
+    """The number of updates made, and the momentum."""
+
+    step: jax.Array  # int32 ()
+    first: Any  # like the parameters, at least float32
+
+
+@record
+class Lion(Optimizer):
+    r"""−η (sign(β₁ m + (1 − β₁) g) + λ θ).
+
+    >>> import jax.numpy as jnp
+    >>> optimizer = Lion(0.01)
+    >>> params = jnp.asarray([1.0, 1.0, 1.0])
+    >>> updates, _ = optimizer.update(jnp.asarray([5.0, -1e-9, 1.0]), optimizer.init(params), params)
+    >>> print(updates)
+    [-0.01  0.01 -0.01]
+    """
+
+    learning_rate: Any = number(default=1e-4, at_least=0, schedule=True)
+    beta1: Number = number(default=0.9, at_least=0, below=1)
+    beta2: Number = number(default=0.99, at_least=0, below=1)
+    weight_decay: Number = number(default=0.0, at_least=0)
+    biases: bool = choice(default=False, options=(False, True))
+
+    def init(self, params: Any) -> LionState:
+        """Return step 0 and a momentum of zeros."""
+        return LionState(jnp.zeros((), jnp.int32), zeros(params))
+
+    def update(self, gradient: Any, state: LionState, params: Any) -> tuple[Any, LionState]:
+        """Return −η (sign(c) + λ θ)."""
+        check_tree(gradient, params)
+        gradient = widen(gradient)
+        rate = rounded(rate_at(self.learning_rate, state.step), gradient)
+        beta1, beta2 = rounded(self.beta1, gradient), rounded(self.beta2, gradient)
+        updates = jax.tree.map(lambda c: -rate.astype(c.dtype) * jnp.sign(c), averages(beta1, state.first, gradient))
+        updates = decay(updates, params, rate * rounded(self.weight_decay, gradient), self.biases)
+        return narrow(updates, params), LionState(state.step + 1, averages(beta2, state.first, gradient))
+
+
+_TREE = {"kernel": [2.0], "bias": [2.0]}
+CASES = (
+    Case("ordinary", Lion(0.1), ([1.0, 1.0, 1.0], ([5.0, -0.1, 0.0],)), [0.9, 1.1, 1.0], source="signs"),
+    Case(
+        "known",
+        Lion(0.1, 0.5, 0.75),
+        ([1.0], ([8.0], [-1.0], [-4.0])),
+        [0.9],
+        source="m = 0, 2, 5/4; c = 4, 1/2, −11/8",
+    ),
+    Case(
+        "known",
+        Lion(0.1, weight_decay=0.5),
+        (_TREE, ({"kernel": [1.0], "bias": [1.0]},)),
+        {"kernel": [1.8], "bias": [1.9]},
+        source="2 − 0.1 (1 + 0.5 · 2)",
+    ),
+    Case(
+        "extreme",
+        Lion(0.1),
+        ([1.0, 2.0, 3.0], ([0.0, 1e30, 1e-30],)),
+        [1.0, 1.9, 2.9],
+        source="no gradient, no step; else η",
+    ),
+)

@@ -1,0 +1,92 @@
+r"""Schedules made of schedules.
+
+Sequence   s(t) = sᵢ(t − boundariesᵢ₋₁)  for boundariesᵢ₋₁ ≤ t < boundariesᵢ: each counts from its own beginning
+Product    s(t) = s₁(t) s₂(t) …
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from funcnet.cases import Case
+from funcnet.errors import raise_error
+from funcnet.records import number, part, record
+from funcnet.schedules.base import Schedule, check_boundaries, check_schedule, clock, rate_of, whole
+from funcnet.schedules.cosine import Cosine
+from funcnet.schedules.linear import Linear
+from funcnet.schedules.step_decay import StepDecay
+
+
+@record
+class Sequence(Schedule):
+    r"""One schedule after another; each starts at 0 when its turn comes.
+
+    >>> schedule = Sequence((Linear(0.0, 4, 1.0), 1.0, Cosine(1.0, 10)), boundaries=(4, 20))
+    >>> print(schedule(2), schedule(10), schedule(25))
+    0.5 1.0 0.5
+    """
+
+    schedules: tuple[Any, ...] = part()
+    boundaries: Any = number(above=0, vector=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.schedules, tuple) or not self.schedules:
+            raise_error(
+                "Sequence.schedules must be a tuple of schedules",
+                f"got {self.schedules!r}",
+                "(fn.Linear(0.0, 10, 0.1), 0.1)",
+                TypeError,
+            )
+        for index, schedule in enumerate(self.schedules):
+            check_schedule(f"Sequence.schedules[{index}]", schedule)
+        check_boundaries("Sequence.boundaries", self.boundaries, len(self.schedules))
+
+    def __call__(self, step: Any) -> jax.Array:
+        """Return the rate of the schedule whose turn it is."""
+        t = clock(step)
+        boundaries = whole(self.boundaries, t)
+        rate = rate_of(self.schedules[0], t)
+        for index, schedule in enumerate(self.schedules[1:]):
+            own = t - boundaries[index]
+            rate = jnp.where(own >= 0, rate_of(schedule, jnp.maximum(own, 0)), rate)
+        return rate
+
+
+@record
+class Product(Schedule):
+    r"""The product of schedules and numbers.
+
+    >>> schedule = Product(0.5, Linear(1.0, 4))
+    >>> print(schedule(2))
+    0.25
+    """
+
+    schedules: tuple[Any, ...] = part()
+
+    def __init__(self, *schedules: Any) -> None:
+        object.__setattr__(self, "schedules", schedules)
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        if not self.schedules:
+            raise_error("a product must have at least one factor", "got none", "fn.Product(0.1, fn.Cosine(1.0, 100))")
+        for index, schedule in enumerate(self.schedules):
+            check_schedule(f"Product.schedules[{index}]", schedule)
+
+    def __call__(self, step: Any) -> jax.Array:
+        """Return the product of the rates."""
+        t = clock(step)
+        rate = rate_of(self.schedules[0], t)
+        for schedule in self.schedules[1:]:
+            rate = rate * rate_of(schedule, t)
+        return rate
+
+
+_LINE = Linear(0.0, 4, 1.0)
+CASES = (
+    Case("ordinary", Sequence((_LINE, 1.0, Cosine(1.0, 10)), (4, 20)), (2,), 0.5),
+    Case("kink", Sequence((_LINE, 2.0, Cosine(1.0, 10)), (4, 20)), (4,), 2.0),
+    Case("known", Sequence((_LINE, 1.0, Cosine(1.0, 10)), (4, 20)), (25,), 0.5, source="counted from 20"),
+    Case("known", Product(0.5, StepDecay(1.0, 10, 0.5), Linear(1.0, 20)), (10,), 0.125, source="½ · ½ · ½"),
+)
