@@ -1,0 +1,127 @@
+"""The trace shows what back-propagation computes: its own recursion, the gradient of training, every array by name."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import funcnet as fn
+from funcnet.trace import trace
+
+
+@pytest.fixture
+def example(rng):
+    network = fn.mlp(4, 3, 2, activation=fn.tanh)
+    params = network.init(jax.random.key(0), (5,))
+    return network, params, jnp.asarray(rng.normal(size=(6, 5))), jnp.asarray([0, 1, 1, 0, 1, 0])
+
+
+def test_the_gradient_and_the_loss_are_those_of_backprop(example):
+    network, params, x, y = example
+    found = trace(network, fn.SoftmaxCrossEntropy(), params, x, y)
+    value, gradient = fn.backprop(network, fn.SoftmaxCrossEntropy(), params, x, y)
+    assert found.loss == value
+    assert jax.tree.structure(found.gradient) == jax.tree.structure(gradient)
+    for mine, theirs in zip(jax.tree.leaves(found.gradient), jax.tree.leaves(gradient), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_the_recursion_of_the_textbook_holds_between_its_arrays(example):
+    network, params, x, y = example
+    t = trace(network, fn.SoftmaxCrossEntropy(), params, x, y)
+    kernels = {1: params[0]["kernel"], 2: params[2]["kernel"], 3: params[4]["kernel"]}
+    biases = {1: params[0]["bias"], 2: params[2]["bias"], 3: params[4]["bias"]}
+    np.testing.assert_array_equal(t.A[0], x)
+    for number in (1, 2, 3):
+        np.testing.assert_allclose(
+            t.Z[number], np.asarray(t.A[number - 1]) @ kernels[number] + np.asarray(biases[number])[None], rtol=1e-12
+        )
+        np.testing.assert_allclose(
+            t.dW[number]["kernel"], np.asarray(t.A[number - 1]).T @ t.delta[number], rtol=1e-12, atol=1e-15
+        )
+        np.testing.assert_allclose(t.dW[number]["bias"], np.sum(t.delta[number], axis=0), rtol=1e-12, atol=1e-15)
+    for number in (1, 2):
+        np.testing.assert_allclose(t.A[number], np.tanh(t.Z[number]), rtol=1e-12)
+        slope = 1 - np.tanh(np.asarray(t.Z[number])) ** 2
+        np.testing.assert_allclose(
+            t.delta[number], (np.asarray(t.delta[number + 1]) @ kernels[number + 1].T) * slope, rtol=1e-11, atol=1e-15
+        )
+    np.testing.assert_array_equal(t.A[3], t.Z[3])
+    q = np.exp(np.asarray(t.Z[3])) / np.exp(np.asarray(t.Z[3])).sum(1, keepdims=True)
+    np.testing.assert_allclose(t.delta[3], (q - np.eye(2)[np.asarray(y)]) / 6, rtol=1e-11)
+
+
+def test_names_lead_to_arrays_and_an_unknown_one_says_which_there_are(example):
+    network, params, x, y = example
+    t = trace(network, fn.SoftmaxCrossEntropy(), params, x, y)
+    assert list(t.arrays()) == [
+        "A0",
+        "Z1",
+        "A1",
+        "Z2",
+        "A2",
+        "Z3",
+        "A3",
+        "δ3",
+        "db3",
+        "dW3",
+        "δ2",
+        "db2",
+        "dW2",
+        "δ1",
+        "db1",
+        "dW1",
+    ]
+    np.testing.assert_array_equal(t["delta2"], t["δ2"])
+    with pytest.raises(KeyError, match="'W9' is not in the trace, which has A0, Z1"):
+        t["W9"]
+
+
+def test_the_table_names_every_array_with_its_shape(example):
+    network, params, x, y = example
+    lines = str(trace(network, fn.SoftmaxCrossEntropy(), params, x, y)).splitlines()
+    assert lines[0].startswith("Dense → Tanh → Dense → Tanh → Dense; loss ")
+    shapes = {line.split()[0]: line.split()[1] for line in lines[2:]}
+    assert shapes["Z1"] == "6×4"
+    assert shapes["dW2"] == "4×3"
+    assert shapes["db3"] == "2"
+    assert len(lines) == 2 + 16
+
+
+def test_dropout_and_nested_chains_are_walked_with_their_own_keys(example):
+    _, _, x, y = example
+    inner = fn.Chain(fn.Dense(4), fn.relu, fn.Dropout(0.5))
+    network = fn.Chain(fn.Dropout(0.2), inner, fn.Dense(2))
+    params = network.init(jax.random.key(1), (5,))
+    key = jax.random.key(7)
+    t = trace(network, fn.SoftmaxCrossEntropy(), params, x, y, key=key)
+    value, gradient = fn.backprop(network, fn.SoftmaxCrossEntropy(), params, x, y, key=key)
+    assert t.loss == value
+    for mine, theirs in zip(jax.tree.leaves(t.gradient), jax.tree.leaves(gradient), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert [step.name for step in t.steps] == ["Dropout", "Dense", "ReLU", "Dropout", "Dense"]
+    assert np.sum(np.asarray(t.A[1]) == 0) > np.sum(np.asarray(t.Z[1]) <= 0), "dropout has its part in A1"
+    # A0 is what entered the first layer, after dropout.
+    np.testing.assert_allclose(t.dW[1]["kernel"], np.asarray(t.A[0]).T @ t.delta[1], rtol=1e-12, atol=1e-15)
+
+
+def test_a_wrong_backward_would_show(example):
+    """The trace runs the layers' own backward: a layer that errs shows in it, and nowhere else."""
+    network, params, x, y = example
+
+    class Wrong(fn.Dense):
+        def backward(self, params, saved, dy):
+            dparams, dx = super().backward(params, saved, dy)
+            return {**dparams, "kernel": 2 * dparams["kernel"]}, dx
+
+    t = trace(network, fn.SoftmaxCrossEntropy(), params, x, y)
+    wrong = trace(fn.Chain(*network.layers[:-1], Wrong(2)), fn.SoftmaxCrossEntropy(), params, x, y)
+    np.testing.assert_array_equal(wrong.dW[3]["kernel"], 2 * t.dW[3]["kernel"])
+    np.testing.assert_array_equal(wrong.dW[1]["kernel"], t.dW[1]["kernel"])
+
+
+def test_an_activation_alone_is_a_layer():
+    t = trace(fn.sigmoid, fn.MeanSquaredError(), (), jnp.asarray([[0.0], [1.0]]), jnp.asarray([[0.0], [1.0]]))
+    np.testing.assert_array_equal(t.Z[1], [[0.0], [1.0]])
+    assert float(t.A[1][0, 0]) == 0.5
+    assert float(t.delta[1][0, 0]) == pytest.approx(0.5 * 0.25)
