@@ -3,7 +3,7 @@ r"""funcnet: neural networks as pure functions, gradients derived by hand, train
 An experiment is a pytree, every number a leaf, every choice structure; training is one pure function of it.
 """
 
-from funcnet import data, layers, losses, optimizers, regularizers
+from funcnet import data, layers, linear, losses, optimizers, regularizers, schedules
 from funcnet.activations import (
     ELU,
     GELU,
@@ -38,6 +38,7 @@ from funcnet.activations import (
     step,
     tanh,
 )
+from funcnet.check import check
 from funcnet.experiment import Experiment
 from funcnet.io import load, save
 from funcnet.layers import Chain, Dense, Dropout, mlp
@@ -54,10 +55,29 @@ from funcnet.losses import (
     SoftmaxCrossEntropy,
 )
 from funcnet.objective import backprop, evaluate
-from funcnet.optimizers import SGD, Adam
+from funcnet.optimizers import (
+    SGD,
+    Accumulate,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdaMax,
+    AdamW,
+    AMSGrad,
+    ClipByNorm,
+    ClipByValue,
+    CoordinateDescent,
+    Lion,
+    NAdam,
+    RMSprop,
+    WeightDecay,
+    preset,
+)
 from funcnet.records import paths, record, replace
 from funcnet.regularizers import L1, L2, ElasticNet, MaxNorm
+from funcnet.schedules import Constant, Cosine, ExponentialDecay, InverseTime, OneCycle, StepDecay, Warmup
 from funcnet.stopping import Convergence, EarlyStopping
+from funcnet.trace import trace
 from funcnet.train import Run, train
 
 __version__ = "0.1.0"
@@ -69,29 +89,46 @@ __all__ = [
     "L2",
     "SELU",
     "SGD",
+    "AMSGrad",
+    "Accumulate",
+    "AdaMax",
+    "Adadelta",
+    "Adagrad",
     "Adam",
+    "AdamW",
     "BinaryCrossEntropy",
     "Chain",
+    "ClipByNorm",
+    "ClipByValue",
+    "Constant",
     "Convergence",
+    "CoordinateDescent",
+    "Cosine",
     "CrossEntropy",
     "Dense",
     "Dropout",
     "EarlyStopping",
     "ElasticNet",
     "Experiment",
+    "ExponentialDecay",
     "HardSigmoid",
     "HardTanh",
     "Huber",
     "Identity",
+    "InverseTime",
     "KLDivergence",
     "LeakyReLU",
+    "Lion",
     "LogKLDivergence",
     "LogSoftmax",
     "MaxNorm",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Mish",
+    "NAdam",
+    "OneCycle",
     "PerceptronCriterion",
+    "RMSprop",
     "ReLU",
     "Run",
     "SiLU",
@@ -101,8 +138,12 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Softplus",
     "Step",
+    "StepDecay",
     "Tanh",
+    "Warmup",
+    "WeightDecay",
     "backprop",
+    "check",
     "data",
     "elu",
     "evaluate",
@@ -112,6 +153,7 @@ __all__ = [
     "identity",
     "layers",
     "leaky_relu",
+    "linear",
     "load",
     "log_softmax",
     "losses",
@@ -119,11 +161,13 @@ __all__ = [
     "mlp",
     "optimizers",
     "paths",
+    "preset",
     "record",
     "regularizers",
     "relu",
     "replace",
     "save",
+    "schedules",
     "selu",
     "sigmoid",
     "silu",
@@ -131,5 +175,6 @@ __all__ = [
     "softplus",
     "step",
     "tanh",
+    "trace",
     "train",
 ]
