@@ -156,7 +156,7 @@ def label(name, found):
 def draw_valley(plt, found, path):
     """Draw each path on the contours."""
     figure, panels = plt.subplots(3, 5, figsize=(13, 7.6), sharex=True, sharey=True, layout="constrained")
-    a, b = np.meshgrid(np.linspace(-2, 2, 200), np.linspace(-1.5, 5.2, 200))
+    a, b = np.meshgrid(np.linspace(-2, 2.6, 200), np.linspace(-1.5, 5.2, 200))
     heights = np.log10(valley((a, b)) + 1e-3)
     for panel, name in zip(panels.ravel(), ALL, strict=True):
         steps = found[name]["path"]
@@ -165,7 +165,7 @@ def draw_valley(plt, found, path):
         panel.plot(*START, "k^", ms=5)
         panel.plot(*MINIMUM, "k*", ms=8)
         panel.set_title(f"{label(name, found)}\nends at f = {found[name]['final']:.1e}", fontsize=8.5)
-        panel.set(xlim=(-2, 2), ylim=(-1.5, 5.2))
+        panel.set(xlim=(-2, 2.6), ylim=(-1.5, 5.2))
     for panel in panels[-1]:
         panel.set_xlabel("w₁")
     for panel in panels[:, 0]:

@@ -35,7 +35,7 @@ class Sequence(Schedule):
             raise_error(
                 "Sequence.schedules must be a tuple of schedules",
                 f"got {self.schedules!r}",
-                "(fn.Linear(0.0, 10, 0.1), 0.1)",
+                "(fn.schedules.Linear(0.0, 10, 0.1), 0.1)",
                 TypeError,
             )
         for index, schedule in enumerate(self.schedules):
@@ -70,7 +70,9 @@ class Product(Schedule):
 
     def __post_init__(self) -> None:
         if not self.schedules:
-            raise_error("a product must have at least one factor", "got none", "fn.Product(0.1, fn.Cosine(1.0, 100))")
+            raise_error(
+                "a product must have at least one factor", "got none", "fn.schedules.Product(0.1, fn.Cosine(1.0, 9))"
+            )
         for index, schedule in enumerate(self.schedules):
             check_schedule(f"Product.schedules[{index}]", schedule)
 
