@@ -98,14 +98,19 @@ def both(run, x, dy):
     return value, back(dy)
 
 
-def in_mode(mode: str, run, x, dy):
-    """Evaluate a rule eagerly, under jit, or as the middle one of a batch of three under vmap."""
+def evaluator(mode: str, run):
+    """Return (x, dy) -> (value, gradient): eager, under jit, or as the middle one of a batch of three under vmap."""
     if mode == "eager":
-        return both(run, x, dy)
+        return lambda x, dy: both(run, x, dy)
     if mode == "jit":
-        return jax.jit(lambda x, dy: both(run, x, dy))(x, dy)
-    batch = jax.tree.map(lambda a: jnp.stack([a * 0.5, a, a * 0.25]), (x, dy))
-    return jax.tree.map(lambda a: a[1], jax.vmap(lambda x, dy: both(run, x, dy))(*batch))
+        return jax.jit(lambda x, dy: both(run, x, dy))
+    batched = jax.jit(jax.vmap(lambda x, dy: both(run, x, dy)))
+
+    def middle(x, dy):
+        batch = jax.tree.map(lambda a: jnp.stack([a * 0.5, a, a * 0.25]), (x, dy))
+        return jax.tree.map(lambda a: a[1], batched(*batch))
+
+    return middle
 
 
 ALL = gather(losses.REGISTRY) + gather(regularizers.REGISTRY) + gather(layers.REGISTRY)
@@ -115,10 +120,15 @@ SMOOTH = [p for p in ALL if p.values[0].kind in ("ordinary", "batch", "known")]
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", ALL)
-def test_values_and_stated_gradients(case, dtype, mode):
-    """What is known by hand comes out; the dtype is kept; nothing is NaN; at extremes all is finite."""
+def test_forward_and_backward(case, dtype, mode):
+    """What is known by hand comes out; backward is the vector-Jacobian product to 1e-12 in float64.
+
+    The dtype is kept; nothing is NaN; at extremes all is finite. `jax.vjp` is asked with a random cotangent, and not
+    at kinks and extremes, where the stated numbers count.
+    """
     run, x = split(case, dtype)
-    value, gradient = in_mode(mode, run, x, jnp.ones_like(run(x)[0]))
+    evaluate = evaluator(mode, run)
+    value, gradient = evaluate(x, jnp.ones_like(run(x)[0]))
     assert all(leaf.dtype == dtype for leaf in jax.tree.leaves((value, gradient)))
     assert not any(np.isnan(leaf).any() for leaf in jax.tree.leaves((value, gradient)))
     if not np.any([np.isinf(leaf).any() for leaf in jax.tree.leaves(x)]):
@@ -127,16 +137,10 @@ def test_values_and_stated_gradients(case, dtype, mode):
         assert apart(value, floats(case.value, np.float64)) < TOLERANCE[dtype]
     if case.gradient is not None:
         assert apart(gradient, floats(case.gradient, np.float64)) < TOLERANCE[dtype]
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("case", SMOOTH)
-def test_backward_is_the_vector_jacobian_product(case, mode):
-    """Hand-written against `jax.vjp` in float64, with a random cotangent, to 1e-12."""
-    run, x = split(case, np.float64)
-    value, pull = jax.vjp(lambda x: run(x)[0], x)
-    dy = cotangent(value)
-    assert apart(in_mode(mode, run, x, dy)[1], pull(dy)[0]) < 1e-12
+    if dtype == np.float64 and case.kind in ("ordinary", "batch", "known"):
+        _, pull = jax.vjp(lambda x: run(x)[0], x)
+        dy = cotangent(value)
+        assert apart(evaluate(x, dy)[1], pull(dy)[0]) < 1e-12
 
 
 @pytest.mark.parametrize("case", SMOOTH)
