@@ -16,7 +16,7 @@ from funcnet.check.registry import Example
 _BATCHES = [
     example
     for example in cases("activations", "losses", "regularizers", "layers")
-    if example.kind in ("batch", "kink") and example.name.split("-")[-1] != "sum"
+    if example.kind == "batch" and example.name.split("-")[-1] != "sum"
 ]
 
 

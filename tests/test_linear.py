@@ -9,7 +9,7 @@ import pytest
 
 import funcnet.linear as linear
 from funcnet.linear import classification, cross_validation, gap, regression
-from funcnet.linear.descent import DEPTH, Quadratic, extrapolate, padded, sweep, value
+from funcnet.linear.descent import DEPTH, Quadratic, extrapolate, padded, solve_small, sweep, value, without
 from funcnet.linear.least_squares import Limits, growing, ridge, whole
 from funcnet.linear.multinomial import Samples, descend_path
 
@@ -117,7 +117,8 @@ def test_logistic_solutions_are_optimal(classes, rng):
     """The same conditions with the residual Y − P, and a moved coefficient is found out."""
     x, y = recorded(f"flat {classes}")
     weight = rng.uniform(0.1, 3, len(y))
-    path = linear.logistic_path(x, y, l1_ratio=0.9, count=12, smallest=0.05, weight=weight, tolerance=1e-14)
+    grid = {"count": 12, "smallest": 0.05} if classes == 2 else {"penalties": np.geomspace(1, 0.01, 12)}
+    path = linear.logistic_path(x, y, l1_ratio=0.9, weight=weight, tolerance=1e-14, **grid)
 
     def off(w, b, penalty):
         z = x @ np.atleast_2d(w).T + np.atleast_1d(b)
@@ -247,6 +248,22 @@ def test_a_sweep_is_exact_minimisation_one_coordinate_at_a_time(rng):
     assert (w == 0).any()
 
 
+def test_small_helpers_of_the_descent(rng):
+    """Rows taken off a target, zeros among the coefficients; and elimination on a positive definite system."""
+    rows, w, target = (
+        rng.standard_normal((7, 32)),
+        np.asarray([1.5, 0, -2, 0, 0.5, 9, 9]),
+        rng.standard_normal(32),
+    )
+    for wide, taken in ((False, 5), (True, 7)):
+        w_here = np.where(np.arange(7) < taken, w, 0)
+        got = without(*map(jnp.asarray, (target, w_here, rows)), jnp.int32(taken), wide)
+        np.testing.assert_allclose(got, target - w_here @ rows, rtol=0, atol=1e-13)
+    a = rng.standard_normal((8, 5))
+    got = solve_small(jnp.asarray(a.T @ a), jnp.ones(5))
+    np.testing.assert_allclose(got, np.linalg.solve(a.T @ a, np.ones(5)), rtol=1e-10)
+
+
 def test_extrapolation_never_raises_the_objective(rng):
     """It jumps ahead of slow sweeps, and keeps the last iterate where the combination is worse or not a number."""
     problem = quadratic(rng)._replace(threshold=jnp.zeros(32), ridge=jnp.zeros(32))
@@ -292,10 +309,13 @@ def test_a_weight_is_a_number_of_copies():
     copies = np.tile([0, 1, 2, 1], 15)
     x, y = recorded("dense")
     _, labels = recorded("tall 2")
-    options = {"l1_ratio": 0.5, "penalties": np.geomspace(1, 0.01, 12), "standardize": True}
-    for solve, target, tight in ((linear.elastic_net_path, y, 1e-15), (linear.logistic_path, labels, 1e-14)):
-        weighted = solve(x, target, weight=copies.astype(float), tolerance=tight, **options)
-        repeated = solve(np.repeat(x, copies, axis=0), np.repeat(target, copies), tolerance=tight, **options)
+    for solve, target, more in (
+        (linear.elastic_net_path, y, {"tolerance": 1e-15, "standardize": True}),
+        (linear.logistic_path, labels, {"tolerance": 1e-14}),
+    ):
+        options = {"l1_ratio": 0.5, "penalties": np.geomspace(1, 0.01, 12), **more}
+        weighted = solve(x, target, weight=copies.astype(float), **options)
+        repeated = solve(np.repeat(x, copies, axis=0), np.repeat(target, copies), **options)
         assert np.abs(weighted.coefficients).max() > 0.1
         np.testing.assert_allclose(weighted.coefficients, repeated.coefficients, rtol=0, atol=2e-6)
         np.testing.assert_allclose(weighted.intercepts, repeated.intercepts, rtol=0, atol=2e-6)
@@ -397,6 +417,8 @@ def test_constant_columns_single_samples_and_constant_targets():
         assert (path.coefficients[:, [3, 7]] == 0).all()
         assert (path.coefficients[-1] != 0).any()
         assert np.isfinite(path.coefficients).all()
+    shrunk = linear.elastic_net(flat, y, 0.1, l1_ratio=0.0).coefficient
+    np.testing.assert_array_equal(shrunk == 0, np.isin(np.arange(20), [3, 7]))
     level = linear.elastic_net_path(x, np.full(60, 7.0), penalties=np.geomspace(1, 0.01, 12))
     assert (level.coefficients == 0).all()
     np.testing.assert_allclose(level.intercepts, 7, rtol=1e-15)
@@ -405,7 +427,7 @@ def test_constant_columns_single_samples_and_constant_targets():
     assert one.intercepts == y[0]
     assert one.converged.all()
     _, labels = recorded("tall 2")
-    sigmoid = linear.logistic_path(flat, labels, penalties=np.geomspace(1, 0.01, 12), standardize=True)
+    sigmoid = linear.logistic_path(flat, labels, penalties=np.geomspace(1, 0.01, 12))
     assert (sigmoid.coefficients[:, [3, 7]] == 0).all()
     assert np.isfinite(sigmoid.coefficients).all()
 

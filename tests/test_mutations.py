@@ -26,7 +26,8 @@ def test_all_planted_bugs_are_rejected_and_the_rules_accepted(group):
     ]
     # The command judges every example with three seeds; here those with the most to go wrong do, without the sums.
     many = [e for e in examples if e.kind in ("batch", "kink", "extreme") and not e.name.endswith("-sum")]
-    examples = many if len(many) >= 2 else examples
+    chosen = {(type(e.rule), e.name.split("-", 2)[2], i % 2): e for i, e in enumerate(many)}
+    examples = list(chosen.values()) if len(many) >= 2 else examples
     found = [trial for example in examples for trial in trials(example, (_SEED,))]
     for row in score(found):
         assert row.accepted == row.judged == row.examples, [
@@ -165,10 +166,10 @@ def test_the_number_of_compilations_of_a_check_is_bounded():
         if name.endswith("backend_compile_duration"):
             counts.append(name)
 
-    example = next(e for e in cases("layers") if e.name == "chain-1-Chain-batch")
+    example = next(e for e in cases("layers") if e.name == "dense-1-Dense-batch")
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
-        list(trials(example, (0, 1, 2)))
+        list(trials(example, (0, 1)))
         shared = len(counts)
         # values, complex values, reference, hand; all seeds and some forty mutants run through these four.
         assert 3 <= shared <= 8, shared

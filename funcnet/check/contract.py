@@ -6,15 +6,16 @@ that a backward forgot the bias.
 
 import contextlib
 import copy
+from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from funcnet.check.form import Subject
 from funcnet.check.layout import Layout, cast_tree, layout_of, wide
 from funcnet.check.programs import Programs, first_line
-from funcnet.check.subject import Subject
 
 
 class Breach(NamedTuple):
@@ -24,8 +25,8 @@ class Breach(NamedTuple):
     words: str
 
 
-def check_forward(subject: Subject) -> tuple[Programs | None, list[Breach]]:
-    """Run the forward; return its programs, or the reason why there are none.
+def check_forward(subject: Subject, pool: Executor, second: bool) -> tuple[Programs | None, list[Breach]]:
+    """Run the forward; return its programs, which are compiled in the pool meanwhile, or why there are none.
 
     A rule that refuses 64-bit arrays is checked in the dtype of its example arguments.
     """
@@ -34,6 +35,7 @@ def check_forward(subject: Subject) -> tuple[Programs | None, list[Breach]]:
     for dtype in (np.dtype(np.float64), np.dtype(own)):
         try:
             programs = Programs(subject, dtype)
+            programs.compile_ahead(pool, second)
             return programs, _check_value(programs)
         except Exception as error:  # whatever a stranger's forward raises
             failures.append(first_line(error))

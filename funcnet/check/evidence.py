@@ -10,9 +10,9 @@ import numpy as np
 
 from funcnet.check.complex_step import NotApplicable
 from funcnet.check.differences import Slopes, ladders, noise_of, slopes, typical_sizes
+from funcnet.check.form import Subject
 from funcnet.check.kinks import Intervals, intervals
-from funcnet.check.programs import Programs, first_line
-from funcnet.check.subject import Subject
+from funcnet.check.programs import COTANGENTS, Programs, first_line
 
 _CHANNELS = 512  # outputs that are kept apart; more are contracted with the cotangents
 
@@ -33,7 +33,7 @@ class Evidence:
         self,
         subject: Subject,
         seed: int = 0,
-        cotangents: int = 3,
+        cotangents: int = COTANGENTS,
         max_elements: int = 64,
         programs: Programs | None = None,
     ) -> None:
@@ -131,7 +131,7 @@ class Evidence:
             self.derivative = np.concatenate(calls)[:channels]
 
     def _no_directions(self) -> np.ndarray:
-        return np.zeros((min(len(self.layout.shapes), 8) + 1, self.x.size))
+        return np.zeros((self.programs.directions, self.x.size))
 
     def _ladder(self, directions: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return values at x ± h v, each (directions, rungs, channels)."""

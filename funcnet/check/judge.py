@@ -12,12 +12,14 @@ Below the rounding of y itself, ε Σ |w y| / |x|, nothing is held against a gra
 Automatic differentiation that the numbers contradict is overruled, and the report says so.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from funcnet.check.at_kinks import judge_kinks
 from funcnet.check.evidence import Evidence
-from funcnet.check.kinks import Kink, stated_slope
+from funcnet.check.kinks import Kink
+from funcnet.check.sizes import Worst, best_reference, magnitudes, worst_elements
 from funcnet.check.taylor import TaylorVerdict, taylor_verdict
 
 WITNESSES = ("automatic differentiation", "complex step", "central differences", "Taylor remainder", "dot product")
@@ -30,18 +32,6 @@ class Testimony(NamedTuple):
     verdict: str  # agrees, objects, abstains, absent
     words: str
     elements: tuple[int, ...] = ()  # where it objects
-
-
-class Worst(NamedTuple):
-    """The element of a leaf that is furthest from its reference."""
-
-    leaf: int
-    element: int
-    hand: float
-    reference: float
-    relative: float
-    ulps: float
-    source: str
 
 
 class Judgement(NamedTuple):
@@ -81,7 +71,7 @@ def judge(evidence: Evidence, hand: np.ndarray, tolerance: float = 1e-12) -> Jud
     useful = numeric_error <= 1e-3 * np.maximum(scale[:, tested], np.abs(hand[:, tested])) + blur[:, tested]
     numeric_bad = (np.abs(hand[:, tested] - numeric) > loose) & np.isfinite(numeric_error)
     numeric_bad &= smooth
-    reference, source = _reference(e, numeric, loose, tight, scale, floor, hand)
+    reference, source = best_reference(e, numeric, loose, tight, scale, floor, hand)
     testimonies: list[Testimony] = []
     overruled: list[int] = []
     # Where the numbers side with the rule against another witness (a tie of max and abs, say), it is the latter that
@@ -135,52 +125,14 @@ def judge(evidence: Evidence, hand: np.ndarray, tolerance: float = 1e-12) -> Jud
     taylor = taylor_verdict(e, hand)
     testimonies.append(Testimony(WITNESSES[3], taylor.verdict, taylor.words))
     testimonies.append(_dot_product(e, hand, tight))
-    kinks = _kinks(e, hand, scale, floor)
+    kinks = judge_kinks(e, hand, scale, floor)
     outside = [kink for kink in kinks if kink.problem]
     if outside:
         testimonies.append(
             Testimony("one-sided slopes", "objects", outside[0].problem, tuple(k.element for k in outside))
         )
-    worst = _worst(e, hand, reference, source, scale)
+    worst = worst_elements(e, hand, reference, source, scale)
     return Judgement(tuple(testimonies), kinks, worst, reference, taylor, tuple(overruled))
-
-
-def magnitudes(e: Evidence, hand: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return, by cotangent and input, three sizes to measure errors by.
-
-    Σ |w J|; the rounding of y, below which nothing is judged; and the rounding of differences of y.
-    """
-    with np.errstate(all="ignore"):
-        known = np.abs(hand if e.rows is None else e.rows)
-        known = np.where(np.isfinite(known), known, 0.0)
-        scale = known.copy()
-        columns = np.where(np.isfinite(e.jacobian), np.abs(e.jacobian), 0.0)
-        sums = np.abs(e.channel_w) @ columns.T
-        scale[:, e.tested] = np.maximum(scale[:, e.tested], sums)
-        touched = (columns > 0) & (e.jacobian_error < columns)
-        if e.derivative is not None:
-            touched |= e.derivative[:, e.tested].T != 0
-            scale = np.maximum(
-                scale, np.abs(e.channel_w) @ np.where(np.isfinite(e.derivative), np.abs(e.derivative), 0.0)
-            )
-        # What saturates shows in the least noisy output that it reaches, if anywhere.
-        each = np.abs(e.channel_w)[:, None, :] * np.where(touched, e.noise, np.inf)
-        least = np.min(each, axis=-1, initial=np.inf)
-        # What reaches no output at all, as far as any number shows, may still reach one below its rounding.
-        anywhere = np.min(np.where(e.noise > 1e-299, np.abs(e.channel_w) * e.noise, np.inf), axis=1, initial=np.inf)
-        least = np.where(np.any(touched, axis=1), least, anywhere[:, None])
-        floor, blur = np.zeros_like(scale), np.zeros_like(scale)
-        floor[:, e.tested] = np.where(np.isfinite(least), least, 0.0) / e.sizes[e.tested]
-        blur[:, e.tested] = np.maximum(
-            np.where(np.isfinite(each), each, 0.0).sum(-1) / e.sizes[e.tested], floor[:, e.tested]
-        )
-        others = np.ones(e.x.size, bool)
-        others[e.tested] = False
-        for part in map(e.layout.part, range(len(e.layout.shapes))):
-            # What was not differentiated numerically may cancel as much as its neighbours do.
-            top = np.max(scale[:, part], axis=1, keepdims=True, initial=0.0)
-            scale[:, part] = np.where(others[part], np.maximum(scale[:, part], 1e-2 * top), scale[:, part])
-    return scale, floor, blur
 
 
 def _look_closer(e: Evidence, hand: np.ndarray, tolerance: float) -> None:
@@ -194,32 +146,6 @@ def _look_closer(e: Evidence, hand: np.ndarray, tolerance: float) -> None:
     objecting = np.flatnonzero(~(away <= max(tolerance, 64 * e.programs.epsilon)))
     if objecting.size and e.tested.size < 512:
         e.extend(objecting[np.argsort(-away[objecting])][:64])
-
-
-def _reference(
-    e: Evidence,
-    numeric: np.ndarray,
-    loose: np.ndarray,
-    tight: float,
-    scale: np.ndarray,
-    floor: np.ndarray,
-    hand: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Choose for each input the most precise witness that the numbers do not contradict."""
-    reference = np.full(hand.shape, np.nan) if e.rows is None else e.rows.copy()
-    source = np.full(e.x.size, "" if e.rows is None else "automatic", dtype=object)
-    with np.errstate(all="ignore"):
-        held = np.all(np.abs(reference[:, e.tested] - numeric) <= loose, axis=0)
-        choices = [("differences", numeric)]
-        if e.complex is not None:
-            stepped = e.contracted(e.complex)
-            near = np.all(np.abs(stepped - numeric) <= loose, axis=0)
-            choices.append(("complex step", np.where(near, stepped, np.nan)))
-    for name, values in choices:
-        take = e.smooth & ~held & np.all(np.isfinite(values), axis=0)
-        reference[:, e.tested[take]] = values[:, take]
-        source[e.tested[take]] = name
-    return reference, source
 
 
 def _worst_relative(away: np.ndarray, scale: np.ndarray) -> float:
@@ -262,97 +188,3 @@ def _dot_product(e: Evidence, hand: np.ndarray, tight: float) -> Testimony:
     if np.any(bad):
         return Testimony(WITNESSES[4], "objects", f"⟨J v, w⟩ and ⟨v, Jᵀ w⟩ differ by {spread:.1e} relative")
     return Testimony(WITNESSES[4], "agrees", f"worst {spread:.1e} relative")
-
-
-def _kinks(e: Evidence, hand: np.ndarray, scale: np.ndarray, floor: np.ndarray) -> tuple[Kink, ...]:
-    """Compare the gradient at each kink with the slopes on either side, and with the stated one."""
-    found = []
-    for row in np.flatnonzero(~e.smooth):
-        element = int(e.tested[row])
-        low, high = e.bounds.low[row], e.bounds.high[row]
-        values = hand[:, element]
-        with np.errstate(all="ignore"):
-            ends = np.stack([_times(e.channel_w, low), _times(e.channel_w, high)])
-        bottom, top = np.min(ends, axis=0).sum(-1), np.max(ends, axis=0).sum(-1)
-        slack = (
-            1e-6 * scale[:, element]
-            + floor[:, element]
-            + 1e-12 * np.where(np.isfinite(top - bottom), np.abs(top - bottom), 0.0)
-        )
-        inside = (values >= bottom - slack) & (values <= top + slack)
-        stated = None
-        problem = ""
-        if not np.all(np.isfinite(values)):
-            problem = f"at the kink {e.layout.name(element)} the gradient is {values[~np.isfinite(values)][0]}"
-        elif not np.all(inside) and not e.subject.composite:
-            k = int(np.flatnonzero(~inside)[0])
-            problem = (
-                f"at the kink {e.layout.name(element)} the gradient {values[k]:.6g} "
-                f"is not between {bottom[k]:.6g} and {top[k]:.6g}"
-            )
-        slope = _stated(e, element)
-        if slope is not None:
-            stated, wanted = slope
-            if not np.allclose(values, wanted, rtol=1e-12, atol=0) and not problem:
-                k = int(np.argmax(np.abs(values - wanted)))
-                problem = (
-                    f"at the kink {e.layout.name(element)} the rule states {wanted[k] + 0.0:.6g} "
-                    f"and gives {values[k] + 0.0:.6g}"
-                )
-        found.append(
-            Kink(element, float(e.x[element]), float(bottom[0]), float(top[0]), float(values[0]), stated, problem)
-        )
-    return tuple(found)
-
-
-def _times(w: np.ndarray, bound: np.ndarray) -> np.ndarray:
-    """Multiply cotangents by interval ends, 0 · ∞ being 0."""
-    return np.where((w == 0) | (bound == 0), 0.0, w * bound)
-
-
-def _stated(e: Evidence, element: int) -> tuple[float, np.ndarray] | None:
-    """Return the slope that the rule states at an element, and the gradients that it means for the cotangents."""
-    subject = e.subject
-    if not subject.stated:
-        return None
-    value = float(e.x[element])
-    if subject.kind == "loss":
-        target = np.asarray(subject.constants[0])
-        if target.size != e.x.size:
-            return None
-        value -= float(np.ravel(target)[element])
-    slope = stated_slope(subject.stated, value)
-    if slope is None:
-        return None
-    if subject.kind == "activation" and e.y_size == e.x.size:
-        return slope, slope * e.w[:, element]
-    # A loss or a penalty scales its slope by weights and a mean; 0 stays 0 under any scale.
-    return (slope, np.zeros(len(e.w))) if slope == 0 else None
-
-
-def _worst(e: Evidence, hand: np.ndarray, reference: np.ndarray, source: Any, scale: np.ndarray) -> tuple[Worst, ...]:
-    """Return the worst element of each leaf, relative to the size of what was summed up in it."""
-    found = []
-    for leaf in range(len(e.layout.shapes)):
-        part = e.layout.part(leaf)
-        if part.stop == part.start:
-            continue
-        usable = np.ones(e.x.size, bool)
-        usable[e.tested[~e.smooth]] = False
-        with np.errstate(all="ignore"):
-            away = np.abs(hand[:, part] - reference[:, part])
-            ratio = np.where(
-                usable[part] & np.isfinite(reference[:, part]), away / np.maximum(scale[:, part], 1e-300), -1.0
-            )
-            ratio = np.where(np.isnan(ratio), np.inf, ratio)
-        k, i = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
-        element = part.start + int(i)
-        if ratio[k, i] < 0:
-            found.append(Worst(leaf, element, float(hand[k, element]), np.nan, 0.0, 0.0, "kink"))
-            continue
-        mine, theirs = float(hand[k, element]), float(reference[k, element])
-        with np.errstate(all="ignore"):
-            relative = abs(mine - theirs) / abs(theirs) if theirs else (0.0 if mine == theirs else np.inf)
-            ulps = abs(mine - theirs) / np.spacing(abs(theirs)) if np.isfinite(theirs) else np.inf
-        found.append(Worst(leaf, element, mine, theirs, float(relative), float(ulps), str(source[element])))
-    return tuple(found)

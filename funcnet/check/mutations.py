@@ -36,10 +36,11 @@ import numpy as np
 
 from funcnet.check.contract import elsewhere
 from funcnet.check.evidence import Evidence
-from funcnet.check.judge import judge, magnitudes
+from funcnet.check.judge import judge
 from funcnet.check.known import compare_known
 from funcnet.check.programs import Programs
 from funcnet.check.registry import Example
+from funcnet.check.sizes import magnitudes
 from funcnet.check.subject import subject_of
 
 
@@ -59,7 +60,7 @@ class Trial(NamedTuple):
 def trials(example: Example, seeds: Iterable[int] = (0,)) -> Iterator[Trial]:
     """Judge a rule and its mutants on one example; programs are compiled once for all seeds and mutants."""
     subject = subject_of(example.rule, example.arguments)
-    programs = Programs(subject)
+    programs = Programs(subject, quick=True)
     rule = f"{example.group}.{type(example.rule).__name__}"
     for seed in seeds:
         evidence = Evidence(subject, seed, programs=programs)

@@ -12,6 +12,7 @@ point, and the witnesses that need a trace say so.
 """
 
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from functools import cached_property
 from typing import Any
 
@@ -21,8 +22,8 @@ import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
 from funcnet.check.complex_step import NotApplicable, complexified, narrowest, without_custom_vjp
+from funcnet.check.form import Subject
 from funcnet.check.layout import Layout, cast_tree, layout_of, wide
-from funcnet.check.subject import Subject
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,13 +35,17 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
+COTANGENTS = 3  # random ones
+MASKED = 3  # made of the first, for the diagnosis: the first sample alone, all but the last, ones
 _BUDGET = 1 << 22  # numbers in flight in one batch of points
 
 
 class Programs:
     """The programs of one subject at one structure of arguments."""
 
-    def __init__(self, subject: Subject, dtype: Any = np.float64):
+    def __init__(self, subject: Subject, dtype: Any = np.float64, quick: bool = False) -> None:
+        # Who judges many mutants wants the rule compiled as quickly as the witnesses, not as a user would have it.
+        self._compile_rule = _compiled if quick else jax.jit
         self.subject, self.dtype = subject, np.dtype(dtype)
         self.layout = layout_of(subject.point)
         self.x = self.layout.flatten(cast_tree(subject.point, dtype))
@@ -48,6 +53,7 @@ class Programs:
         # What is no array (an axis, a mode) is part of the program; arrays are its arguments.
         self._static = [None if hasattr(leaf, "dtype") else leaf for leaf in leaves]
         self.constants = [leaf for leaf in leaves if hasattr(leaf, "dtype")]
+        self._ahead: dict[str, Future[Any]] = {}
         self.untraceable: str | None = None
         self._traced: Any = None
         y = self._trace()
@@ -72,6 +78,33 @@ class Programs:
                 y = self.forward(self.arrays(cast_tree(self.subject.point, self.dtype)), self.constants)[0]
                 return jax.tree.map(np.asarray, y)
         return shapes[0]
+
+    def compile_ahead(self, pool: Executor, curvature: bool) -> None:
+        """Compile the witnesses in the background, by calling them once, while the rule is being run eagerly.
+
+        They run the traced forward, so that no Python of the rule runs in two threads.
+        """
+        if self.untraceable:
+            return
+        x, none = self.x, np.zeros((self.directions, self.x.size))
+        w = np.ones((COTANGENTS + MASKED, self.y_size))
+        self._ahead = {
+            "values": pool.submit(lambda: self._batched(self._values, x[None])),
+            "reference": pool.submit(self._differentiate, x, w, none, self.constants),
+            "complex": pool.submit(lambda: self._batched(self._complex, x[None] + 0j)),
+        }
+        if curvature:
+            self._ahead["curvature"] = pool.submit(self._curve, x, w[0], np.zeros((2, x.size)))
+
+    def _await(self, name: str) -> None:
+        """Wait for a program that is being compiled; what went wrong there will go wrong again, where it is handled."""
+        if name in self._ahead:
+            self._ahead.pop(name).exception()
+
+    @property
+    def directions(self) -> int:
+        """Return how many directions are taken: one through all inputs, one through each of the first eight."""
+        return min(len(self.layout.shapes), 8) + 1
 
     def forward(self, point: Any, constants: Any) -> Any:
         """Run the subject's forward with the arrays among its constants given."""
@@ -120,20 +153,25 @@ class Programs:
         """Return y at each row of `points`."""
         if self.untraceable:
             return np.stack([self._eager_value(point) for point in points])
+        self._await("values")
         return self._batched(self._values, points)
 
     def complex_values(self, points: np.ndarray) -> np.ndarray:
         """Return y at each row of complex `points`, or raise NotApplicable."""
         if self.untraceable:
             raise NotApplicable("forward cannot be traced")
+        self._await("complex")
         return self._batched(self._complex, points)
 
     def reference(
         self, vector: np.ndarray, w: np.ndarray, directions: np.ndarray, constants: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return wᵀ J for each cotangent and J v for each direction by automatic differentiation, or raise."""
+        self._await("reference")
+        return self._differentiate(vector, w, directions, self.constants if constants is None else constants)
+
+    def _differentiate(self, vector: Any, w: Any, directions: Any, constants: Any) -> tuple[np.ndarray, np.ndarray]:
         with wide():
-            constants = self.constants if constants is None else constants
             rows, columns = self._reference(vector, constants, w, directions)
             return np.asarray(rows, np.float64), np.asarray(columns, np.float64)
 
@@ -149,6 +187,10 @@ class Programs:
 
     def curvature(self, vector: np.ndarray, w: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """Return the derivative of wᵀ J along each direction by forward-over-reverse differentiation."""
+        self._await("curvature")
+        return self._curve(vector, w, directions)
+
+    def _curve(self, vector: Any, w: Any, directions: Any) -> np.ndarray:
         with wide():
             return np.asarray(self._curvature(vector, self.constants, w, directions), np.float64)
 
@@ -210,7 +252,7 @@ class Programs:
 
     @cached_property
     def _hand(self) -> Callable[..., Any]:
-        return jax.jit(lambda v, s, c, w: jax.lax.map(lambda one: self.pull(v, s, c, one), w))
+        return self._compile_rule(lambda v, s, c, w: jax.lax.map(lambda one: self.pull(v, s, c, one), w))
 
     @cached_property
     def _lanes(self) -> Callable[..., Any]:

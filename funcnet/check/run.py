@@ -1,7 +1,9 @@
 r"""The check itself: contract, evidence, judgement, diagnosis, report, in that order."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -9,13 +11,14 @@ import numpy as np
 from funcnet.check.contract import Breach, check_backward, check_forward, elsewhere
 from funcnet.check.diagnosis import Pattern, diagnose
 from funcnet.check.evidence import Evidence
+from funcnet.check.form import rule_name
 from funcnet.check.judge import Judgement, judge
 from funcnet.check.known import compare_known
 from funcnet.check.layout import as_arrays
 from funcnet.check.optimizers import SCOPE, check_optimizer, example_parameters
 from funcnet.check.precision import rounding
 from funcnet.check.report import Leaf, Report
-from funcnet.check.subject import is_optimizer, rule_name, subject_of
+from funcnet.check.subject import is_optimizer, subject_of
 from funcnet.check.symbolic import symbolic
 from funcnet.check.transforms import second_order, under_jit, under_vmap
 
@@ -57,7 +60,10 @@ def run_check(
             working="the parameters' own",
         )
     subject = subject_of(rule, arguments, gradient, argnums)
-    programs, found = check_forward(subject)
+    pool = ThreadPoolExecutor(max(os.cpu_count() or 1, 2))
+    programs, found = check_forward(subject, pool, second)
+    # What was begun goes on; each program is waited for where it is used.
+    pool.shutdown(wait=False)
     breaches_: list[Breach] = list(found)
     call = f"fn.check(rule, *arguments, seed={seed}" + (f", argnums={argnums!r})" if argnums is not None else ")")
 

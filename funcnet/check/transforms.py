@@ -9,8 +9,9 @@ import numpy as np
 from funcnet.check.contract import elsewhere
 from funcnet.check.differences import slopes
 from funcnet.check.evidence import Evidence
-from funcnet.check.judge import Testimony, magnitudes
+from funcnet.check.judge import Testimony
 from funcnet.check.programs import first_line
+from funcnet.check.sizes import magnitudes
 
 _STEPS = np.exp2(-5.0 - 3 * np.arange(5))
 

@@ -192,7 +192,7 @@ def cross_validate(
     >>> rng = np.random.default_rng(0)
     >>> x = rng.standard_normal((60, 5))
     >>> y = x[:, 0] - 2 * x[:, 1] + 0.1 * rng.standard_normal(60)
-    >>> result = cross_validate(x, y, l1_ratios=[0.5, 1.0], folds=5, count=30)
+    >>> result = cross_validate(x, y, l1_ratios=[0.5, 1.0], penalties=np.geomspace(1, 0.01, 30), folds=5)
     >>> print(result.errors.shape, result.best_ratio, result.fit.coefficient[:2].round(1))
     (2, 30, 5) 1.0 [ 1. -2.]
 

@@ -97,6 +97,18 @@ def _subtract_row(gram: jax.Array, g: jax.Array, j: jax.Array, d: jax.Array, end
     return lax.while_loop(lambda carry: carry[0] < stop, step, (jnp.int32(0), g))[1]
 
 
+def without(target: jax.Array, w: jax.Array, rows: jax.Array, taken: jax.Array, wide: bool) -> jax.Array:
+    """Return target − Σ wⱼ rowsⱼ over j below `taken`; the narrow form passes over the zeros among the wⱼ."""
+    if wide:
+        return target - w @ rows
+
+    def step(carry: tuple) -> tuple:
+        j, rest = carry
+        return j + jnp.int32(1), _subtract_row(rows, rest, j, _read(w, j), jnp.int32(len(target)))
+
+    return lax.while_loop(lambda carry: carry[0] < taken, step, (jnp.int32(0), target))[1]
+
+
 def sweep(
     problem: Quadratic, w: jax.Array, g: jax.Array, wide: bool
 ) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -20,7 +20,7 @@ least Δ = −ρᵀXD + penalty(w + D) − penalty(w) ≤ 0 at its start, so hal
 ends. Classes take turns; the shape of a quadratic is fresh each time, which converges fast where the bound h
 ≤ ¼ would be cheap and slow.
 
-A working set holds features with |xⱼᵀρₖ| > λ₁ for some k (strong rule and checks as in `least_squares`).
+A working set holds features with |xⱼᵀρₖ| > λ₁ for some k (entered and checked as in `least_squares`).
 Before each look at the gap, the intercepts alone go to their joint optimum, as the gap needs (see `gap`), by
 Newton steps on the matrix Σᵢ sᵢ(diag Pᵢ − PᵢPᵢᵀ); of several classes it is singular along (1, …, 1), which
 changes no P: intercepts have sum 0.
@@ -203,9 +203,9 @@ def descend_path(
         return gap, jnp.max(jnp.abs(v), axis=0)
 
     def one(carry: tuple, step: tuple) -> tuple[tuple, tuple]:
-        model, inside, largest, previous, full = carry
+        model, inside, largest, full = carry
         first, second = step
-        inside = inside | (largest >= jnp.maximum(2 * first - previous, 0.9 * first))
+        inside = inside | (largest >= first)
         gap, largest = measured(model, first, second)
 
         def unsolved(state: tuple) -> jax.Array:
@@ -235,9 +235,9 @@ def descend_path(
         start = (model, inside, largest, gap, jnp.int32(0), jnp.int32(0))
         model, inside, largest, gap, used, _ = lax.while_loop(unsolved, improve, start)
         full = full | (jnp.sum(inside, dtype=jnp.int32) > capacity)
-        return (model, inside, largest, first, full), (Solutions(model.w, gap, used, full), model.b)
+        return (model, inside, largest, full), (Solutions(model.w, gap, used, full), model.b)
 
     _, largest = measured(null, l1[0], l2[0])
-    start = (null, jnp.zeros(total, bool), largest, jnp.max(largest), jnp.asarray(False))
+    start = (null, jnp.zeros(total, bool), largest, jnp.asarray(False))
     _, (found, b) = lax.scan(one, start, (l1, l2))
     return found._replace(full=found.full[-1]), b, limits.gap

@@ -107,7 +107,7 @@ def first_capacity(samples: int, features: int) -> int:
     """Return 0 where the whole Gram matrix pays, else a first guess, to be doubled if it does not suffice."""
     if features <= min(samples, WHOLE) or features <= 64:
         return 0
-    return min(features, max(512, min(3 * samples, 4096)))
+    return min(features, max(512, min(5 * samples // 2, 4096)))
 
 
 class Reduced(NamedTuple):
