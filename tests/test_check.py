@@ -246,7 +246,7 @@ def test_check_is_the_function_whatever_is_imported_later():
         "import funcnet as fn\n"
         "first = fn.check\n"
         "import funcnet.check\n"
-        "import funcnet.check.mutations, funcnet.check.report\n"
+        "import funcnet.check.registry, funcnet.check.report\n"
         "from funcnet.check import Report, cases\n"
         "assert fn.check is first and callable(fn.check), fn.check\n"
         "import sys\n"

@@ -5,13 +5,13 @@ import pathlib
 import jax
 import numpy as np
 import pytest
+from mutations.planted import Trial, mutants, render, score, trials
+from mutations.protocol import MUTATIONS, Mutant, protocol_trials
 
 import funcnet as fn
 from funcnet.check import cases, check
 from funcnet.check.evidence import Evidence
-from funcnet.check.mutations import Trial, mutants, render, score, trials
 from funcnet.check.programs import Programs
-from funcnet.check.protocol_mutations import MUTATIONS, Mutant, protocol_trials
 from funcnet.check.subject import subject_of
 
 _SEED = 11

@@ -4,25 +4,20 @@ python -m funcnet.check package.module:rule                 a rule, at the modul
 python -m funcnet.check package.module:f --shape 4,3        a function or a pair, at random arguments of these shapes
 python -m funcnet.check package.module:f --gradient package.module:df --shape 5
 python -m funcnet.check --registry [losses …]               every case of the registries
-python -m funcnet.check --mutations [--seeds 3] [--write docs/mutation-score.md]
 """
 
 import argparse
 import importlib
-import os
 import sys
-import time
 from typing import Any
 
 import jax
 import numpy as np
 
 from funcnet.check import check
-from funcnet.check.mutations import render, score
 from funcnet.check.registry import cases
 from funcnet.check.report import Report
 from funcnet.check.subject import is_optimizer
-from funcnet.check.suite import judge_registries
 from funcnet.errors import raise_error
 
 
@@ -38,22 +33,14 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--registry", action="store_true", help="check every case of the registries")
-    parser.add_argument(
-        "--mutations", action="store_true", help="plant bugs in every rule of the registries, and print the score"
-    )
-    parser.add_argument("--seeds", type=int, default=3, help="with --mutations: how many seeds")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="with --mutations: how many processes")
-    parser.add_argument("--write", help="with --mutations: the file to keep the score in")
     given = parser.parse_args(arguments)
-    if given.mutations:
-        return _mutations(given.rule, given.seeds, given.jobs, given.write)
     if given.registry:
         reports = [(str(example), example.check(seed=given.seed)) for example in cases(*given.rule)]
         for name, report in reports:
             print(f"{'PASS' if report else 'FAIL'}  {name}" + ("" if report else f"\n{report}"))
         return int(not all(report for _, report in reports))
     if not given.rule:
-        parser.error("a rule is due, as package.module:rule, or --registry, or --mutations")
+        parser.error("a rule is due, as package.module:rule, or --registry")
     found = [report for name in given.rule for report in _reports(name, given)]
     print("\n\n".join(map(str, found)))
     return int(not all(found))
@@ -97,33 +84,6 @@ def _arguments(rule: Any, shapes: list[tuple[int, ...]], rng: np.random.Generato
         return [rule.init(jax.random.key(int(rng.integers(1000))), x.shape[1:]), x]
     return [rng.normal(size=shape) for shape in shapes or [(4, 3)]]
 
-
-def _mutations(registries: list[str], seeds: int, jobs: int, write: str | None) -> int:
-    started = time.perf_counter()
-    found = judge_registries(registries, seeds, jobs)
-    rows = score(found)
-    text = render(rows, seeds)
-    print(text)
-    print(f"{len(found)} judgements in {time.perf_counter() - started:.0f} s")
-    if write:
-        with open(write, "w", encoding="utf-8") as file:
-            file.write(HEAD + text)
-    return int(any(row.missed or row.accepted < row.judged for row in rows))
-
-
-HEAD = """# What the gradient checker catches
-
-Written by `python -m funcnet.check --mutations --write docs/mutation-score.md`; `tests/test_mutations.py` holds it
-to it.
-
-Every rule of the registries is judged at each of its examples, and so are mutants of its backward: bugs planted by
-program, described in `funcnet/check/mutations.py` (optimizers: `funcnet/check/protocol_mutations.py`). A mutant
-counts as rejected only if it is rejected on every example and seed on which its numbers differ from the true ones by
-more than rounding. On examples made of kinks alone a mutant may be another admissible choice; it has to be rejected
-elsewhere. Mutants that equal the rule on all examples are no bugs (the sign of a gradient that is 0 everywhere);
-they are found by their numbers and listed, not counted.
-
-"""
 
 if __name__ == "__main__":
     sys.exit(main())

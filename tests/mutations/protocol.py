@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcnet.check.layout import as_arrays
-from funcnet.check.mutations import Trial
 from funcnet.check.optimizers import check_optimizer
 from funcnet.check.registry import Example
+from mutations.planted import Trial
 
 
 class Mutant:

@@ -7,10 +7,10 @@ import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
-from funcnet.check.mutations import Trial, trials
-from funcnet.check.protocol_mutations import protocol_trials
 from funcnet.check.registry import cases
 from funcnet.check.subject import is_optimizer
+from mutations.planted import Trial, trials
+from mutations.protocol import protocol_trials
 
 
 def judge_example(registries: Sequence[str], number: int, seeds: int) -> list[Trial]:
