@@ -9,10 +9,10 @@ matrix are of the samples outside alone, so nothing leaks. The Gram matrix of a 
 ratios.
 
 Lanes. The program maps over folds and, inside, over ratios. On accelerators both are `vmap`ped: all lanes
-move together. On a CPU they run one after another inside the same program, which is faster there, as a lane
-that has converged stops and a coordinate that stays is skipped; lanes in step do neither (1,000 × 200, 50
-lanes: see docs/benchmarks). With several CPU devices (`jax.config.update("jax_num_cpu_devices", 2)` before
-JAX starts) folds are spread over them.
+move together. On a CPU they run one after another inside the same program, which is faster there (0.2 s against
+0.5 s for 50 lanes of 100 penalties, 1,000 × 200), as a lane that has converged stops and a coordinate that stays is
+skipped; lanes in step do neither. With several CPU devices (`jax.config.update("jax_num_cpu_devices", 2)`
+before JAX starts) folds are spread over them.
 """
 
 import dataclasses
