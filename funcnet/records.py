@@ -33,7 +33,7 @@ ValueError: Spring.stiffness must be above 0, but got -1.0. Try: a number above 
 import dataclasses
 import difflib
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, dataclass_transform
 
 import jax
@@ -308,11 +308,6 @@ def _replace_one(root: Any, node: T, path: str, steps: list[str], value: Any) ->
     copy.__dict__.update(below | {head: new})
     copy.__post_init__()  # type: ignore[attr-defined]
     return copy
-
-
-def map_numbers(function: Callable[[Any], Any], node: T) -> T:
-    """Apply `function` to every leaf of a record; the choices stay."""
-    return jax.tree.map(function, node)
 
 
 def canonical(node: T) -> T:

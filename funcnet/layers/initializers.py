@@ -20,7 +20,6 @@ activation after it names (`Activation.INITIALIZER`), Glorot uniform where none 
 (400, 300) 1.0
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -29,8 +28,6 @@ import jax.numpy as jnp
 from funcnet.activations.base import Activation
 from funcnet.keys import normal, uniform
 from funcnet.records import Number, cast, choice, number, record
-
-Initializer = Callable[[jax.Array, tuple[int, ...], Any], jax.Array]
 
 
 def _draw(key: jax.Array, shape: tuple[int, ...], dtype: Any, distribution: str, variance: float) -> jax.Array:
