@@ -13,6 +13,7 @@ It is not for cryptography. The tests measure what training needs: uniform numbe
 between steps, or between keys that differ in one bit.
 """
 
+import functools
 import math
 
 import jax
@@ -37,6 +38,7 @@ def _scramble(key: jax.Array, counter: jax.Array) -> jax.Array:
     return bits
 
 
+@functools.partial(jax.jit, inline=True)
 def fold(key: jax.Array, number: jax.Array | int) -> jax.Array:
     """Derive a key from a key and a whole number, as `jax.random.fold_in` does, at the cost of a few operations.
 
@@ -58,6 +60,7 @@ def _bits(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return _scramble(key, jax.lax.iota(jnp.uint32, math.prod(shape)).reshape(shape))
 
 
+@functools.partial(jax.jit, static_argnames="shape", inline=True)
 def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """Draw float32 numbers in [0, 1), multiples of 2⁻²⁴, from the hash.
 
@@ -69,6 +72,7 @@ def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return (_bits(key, shape) >> jnp.uint32(8)).astype(jnp.float32) * jnp.float32(2.0**-24)
 
 
+@functools.partial(jax.jit, static_argnames="shape", inline=True)
 def normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     r"""Draw float32 numbers from the standard normal distribution: Φ⁻¹ of uniform numbers, at most 5.3 in size.
 
@@ -86,6 +90,7 @@ def _normal_from_bits(bits: jax.Array) -> jax.Array:
     return jnp.float32(math.sqrt(2)) * jax.lax.erf_inv(2 * central - 1)
 
 
+@functools.partial(jax.jit, static_argnames="samples", inline=True)
 def order(key: jax.Array, samples: int) -> jax.Array:
     """Draw a random order of the numbers 0 … samples − 1 by sorting one random word each.
 

@@ -283,3 +283,12 @@ def test_a_registry_of_one_s_own_is_looped_over():
     names = [str(example) for example in cases(relu, sigmoid)]
     assert names[0] == "relu-0-ReLU-ordinary"
     assert len(names) == len(relu.CASES) + len(sigmoid.CASES)
+
+
+def test_a_layer_takes_a_seed_or_a_key_of_either_kind():
+    """A typed key is no number and cannot be read as one; it goes to the layer as it is."""
+    params, x = (), jnp.ones((3, 4))
+    typed, raw = jax.random.key(5), jax.random.PRNGKey(5)
+    reports = [fn.check(fn.Dropout(0.5), params, x, key) for key in (5, np.int32(5), typed, raw)]
+    assert all(reports)
+    assert len({report.leaves[0].hand for report in reports}) == 1

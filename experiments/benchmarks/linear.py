@@ -67,9 +67,7 @@ def paths(repeats):
                 ms, results = turns(contestants, repeats)
                 path = results["ours"]
                 worse = objectives(x, y, penalties, ratio, path.coefficients)
-                worse = (worse - objectives(x, y, penalties, ratio, results["auto"][1].T)).max() / (
-                    y @ y / samples
-                )
+                worse = (worse - objectives(x, y, penalties, ratio, results["auto"][1].T)).max() / (y @ y / samples)
                 best = min(ms["auto"], ms["no Gram"])
                 row = [
                     f"{samples}×{features} ratio {ratio} gap {tolerance:g}: ours {ms['ours']:.1f} ms, scikit-learn",
@@ -117,9 +115,7 @@ def main():
     warnings.filterwarnings("ignore")
     import sklearn
 
-    print(
-        f"jax {jax.__version__}, scikit-learn {sklearn.__version__}, {os.cpu_count()} cores, {jax.devices()}"
-    )
+    print(f"jax {jax.__version__}, scikit-learn {sklearn.__version__}, {os.cpu_count()} cores, {jax.devices()}")
     paths(arguments.repeats)
     validation(arguments.repeats)
 

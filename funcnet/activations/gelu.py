@@ -18,6 +18,7 @@ Extremes   Finite for all finite z: y is z far out on the right and underflows t
 Source     Hendrycks & Gimpel 2016, section 2.
 """
 
+import functools
 from fractions import Fraction
 from typing import ClassVar
 
@@ -100,6 +101,27 @@ def _tail(a: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     return v * product, v * product_rest + v_rest * product, k
 
 
+@functools.partial(jax.jit, inline=True)
+def _value(z: jax.Array) -> jax.Array:
+    """Return z Φ(z); one program where it is called outside of one."""
+    # A comparison, not the absolute value, whose slope at 0 automatic differentiation takes to be 0.
+    high, low, k = _tail(jnp.minimum(jnp.where(z < 0, -z, z), _TAIL[jnp.finfo(z.dtype).bits][1]))
+    return jnp.where(z < 0, 0, z) - scale(high + low, k)
+
+
+@functools.partial(jax.jit, inline=True)
+def _slope(z: jax.Array) -> jax.Array:
+    """Return Φ(z) + z φ(z)."""
+    c, cut, coefficients = _TAIL[jnp.finfo(z.dtype).bits]
+    a = jnp.minimum(jnp.abs(z), cut)
+    square, square_rest = two_product(a, a)
+    e, _, k = exponential(-0.5 * square, -0.5 * square_rest)
+    h = polynomial((a - c) / (a + c), [float(text) for text in coefficients])
+    # For z = −a the derivative is Φ(−a) − a φ(a), and for z = a it is 1 less that, as Φ(a) = 1 − Φ(−a).
+    left = scale(e * (h / (a + c) - float(LINEAR) / 4 * a), k)
+    return jnp.where(z < 0, left, 1 - left)
+
+
 @record
 class GELU(Elementwise):
     r"""z Φ(z), or the approximation by tanh; which of the two is structure, not a number.
@@ -129,9 +151,7 @@ class GELU(Elementwise):
         """Return z Φ(z), and z: y takes some values twice, so z does not follow from it."""
         if self.approximate:
             return times_sigmoid(z, *_inner(z)), z
-        # A comparison, not the absolute value, whose slope at 0 automatic differentiation takes to be 0.
-        high, low, k = _tail(jnp.minimum(jnp.where(z < 0, -z, z), _TAIL[jnp.finfo(z.dtype).bits][1]))
-        return jnp.where(z < 0, 0, z) - scale(high + low, k), z
+        return _value(z), z
 
     def backward(self, saved: jax.Array, dy: jax.Array) -> jax.Array:
         """Return dz = (Φ + z φ) dy, or its approximate form."""
@@ -140,15 +160,7 @@ class GELU(Elementwise):
             bounded = jnp.clip(z, -50, 50)
             dx = float(LINEAR) + 3 * float(CUBIC) * (bounded * bounded)
             return times_sigmoid_slope(bounded * dx, *_inner(z)) * dy
-        bits = jnp.finfo(z.dtype).bits
-        c, cut, coefficients = _TAIL[bits]
-        a = jnp.minimum(jnp.abs(z), cut)
-        square, square_rest = two_product(a, a)
-        e, _, k = exponential(-0.5 * square, -0.5 * square_rest)
-        h = polynomial((a - c) / (a + c), [float(text) for text in coefficients])
-        # For z = −a the derivative is Φ(−a) − a φ(a), and for z = a it is 1 less that, as Φ(a) = 1 − Φ(−a).
-        left = scale(e * (h / (a + c) - float(LINEAR) / 4 * a), k)
-        return jnp.where(z < 0, left, 1 - left) * dy
+        return _slope(z) * dy
 
 
 def _inner(z: jax.Array) -> tuple[jax.Array, jax.Array]:

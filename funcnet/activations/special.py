@@ -10,6 +10,7 @@ an addition, as compilers may, does no harm to any of it. One rewriting does: XL
 constant c, therefore a remainder is written (c − s) + x.
 """
 
+import functools
 from collections.abc import Sequence
 from fractions import Fraction
 from math import factorial
@@ -18,6 +19,9 @@ import jax
 import jax.numpy as jnp
 
 LOG_2 = Fraction("0.693147180559945309417232121458176568075500134360255254120680")
+
+# Called outside of a program, each is one; inside, it leaves no trace.
+_one_program = functools.partial(jax.jit, inline=True)
 
 
 def parts(value: Fraction, like: jax.Array, bits: int | None = None) -> tuple[float, float]:
@@ -96,6 +100,7 @@ def _reduce(x: jax.Array, tail: jax.Array | float) -> tuple[jax.Array, jax.Array
     return k, r, (coarse - r) + fine, r * r * series
 
 
+@_one_program
 def exponential(x: jax.Array, tail: jax.Array | float = 0.0) -> tuple[jax.Array, jax.Array, jax.Array]:
     r"""Return high, low and k with e^(x + tail) = 2^k (high + low), right to two bits beyond the dtype.
 
@@ -115,12 +120,14 @@ def exponential(x: jax.Array, tail: jax.Array | float = 0.0) -> tuple[jax.Array,
     return high, (s - high) + low, k
 
 
+@_one_program
 def exp(x: jax.Array, tail: jax.Array | float = 0.0) -> jax.Array:
     """Return e^(x + tail), within 0.7 units in the last place."""
     high, _, k = exponential(x, tail)
     return scale(high, k)
 
 
+@_one_program
 def expm1(x: jax.Array) -> jax.Array:
     """Return e^x − 1 = (2^k − 1) + 2^k (e^r − 1) for x up to log of the largest float, within 1.6 units."""
     bound = (jnp.finfo(x.dtype).maxexp - 1) * float(LOG_2)
@@ -129,6 +136,7 @@ def expm1(x: jax.Array) -> jax.Array:
     return (power - 1) + power * (r + (rest + series))
 
 
+@_one_program
 def log1p(x: jax.Array) -> jax.Array:
     r"""Return log(1 + x) for x in [0, 1], within 1.4 units.
 
@@ -144,6 +152,7 @@ def log1p(x: jax.Array) -> jax.Array:
     return x - (half - s * (half + series))
 
 
+@_one_program
 def times_sigmoid(z: jax.Array, x: jax.Array, tail: jax.Array | float = 0.0) -> jax.Array:
     r"""Return z σ(x + tail), where z is at most |x| in magnitude once |x| is large.
 
@@ -162,6 +171,7 @@ def times_sigmoid(z: jax.Array, x: jax.Array, tail: jax.Array | float = 0.0) -> 
     return scale(c + (c * w + jnp.where(low_side, rest + bounded * low, 0)), jnp.where(low_side, k, 0))
 
 
+@_one_program
 def times_sigmoid_slope(u: jax.Array, x: jax.Array, tail: jax.Array | float = 0.0) -> jax.Array:
     r"""Return σ(x + tail) + u σ(x)(1 − σ(x)), the derivative of z σ(x) with respect to z when u = z dx/dz.
 

@@ -256,7 +256,7 @@ class Programs:
 
     @cached_property
     def _lanes(self) -> Callable[..., Any]:
-        return jax.jit(jax.vmap(lambda v, c, w: self.pull(v, v, c, w), in_axes=(0, None, None)))
+        return _compiled(jax.vmap(lambda v, c, w: self.pull(v, v, c, w), in_axes=(0, None, None)))
 
     @cached_property
     def _curvature(self) -> Callable[..., Any]:

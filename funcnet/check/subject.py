@@ -110,13 +110,13 @@ def _check_point(point: dict[str, Any]) -> None:
 
 def _with_key(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     """Make a key of a layer's third argument where it is a seed."""
-    if (
-        len(arguments) >= 3
-        and np.shape(arguments[2]) == ()
-        and np.issubdtype(np.asarray(arguments[2]).dtype, np.integer)
-    ):
-        return (*arguments[:2], jax.random.key(int(arguments[2])), *arguments[3:])
-    return arguments
+    if len(arguments) < 3 or np.shape(arguments[2]) != ():
+        return arguments
+    seed = arguments[2]
+    dtype = seed.dtype if hasattr(seed, "dtype") else np.asarray(seed).dtype
+    if not jax.dtypes.issubdtype(dtype, np.integer):
+        return arguments
+    return (*arguments[:2], jax.random.key(int(seed)), *arguments[3:])
 
 
 def _is_composite(rule: Any) -> bool:

@@ -47,9 +47,7 @@ def check_labels(y: np.ndarray, classes: int | None) -> tuple[np.ndarray, int]:
     classes = check_count(classes, "classes", 2)
     if y.min() < 0 or y.max() >= classes:
         bad = y[(y < 0) | (y >= classes)][0]
-        raise_error(
-            f"labels must lie in 0 … {classes - 1}", f"got {bad}", "np.unique(y, return_inverse=True)[1]"
-        )
+        raise_error(f"labels must lie in 0 … {classes - 1}", f"got {bad}", "np.unique(y, return_inverse=True)[1]")
     return y.astype(np.int32), classes
 
 
@@ -161,9 +159,7 @@ def logistic_path(
         l1, l2 = (given * l1_ratio).astype(x.dtype), (given * (1 - l1_ratio)).astype(x.dtype)
         limits = (np.asarray(tolerance, x.dtype), np.int32(min(max_sweeps, 2**31 - 1)))
         while True:
-            found, coefficients, intercepts, converged = path_program(
-                x, y, weight, l1, l2, *limits, settings=settings
-            )
+            found, coefficients, intercepts, converged = path_program(x, y, weight, l1, l2, *limits, settings=settings)
             if not bool(found.full):
                 break
             settings = settings._replace(capacity=min(2 * settings.capacity, x.shape[1]))

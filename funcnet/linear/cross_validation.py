@@ -118,9 +118,9 @@ def cross_validation_program(
         return each(fold, left_out)
     mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()[:devices]), ("folds",))
     spec = jax.sharding.PartitionSpec("folds")
-    return jax.shard_map(
-        lambda part: each(fold, part), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False
-    )(left_out)
+    return jax.shard_map(lambda part: each(fold, part), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)(
+        left_out
+    )
 
 
 def check_folds(folds: Any, weight: np.ndarray) -> np.ndarray:

@@ -64,9 +64,7 @@ def prepare(x: jax.Array, y: jax.Array, weight: jax.Array, intercept: bool, stan
         constant = variance <= (rounding * size) ** 2
         x, variance = jnp.where(constant[None], 0, x), jnp.where(constant, 0, variance)
     scale = (
-        jnp.sqrt(jnp.where(variance > 0, variance, jnp.ones_like(variance)))
-        if standardize
-        else jnp.ones_like(variance)
+        jnp.sqrt(jnp.where(variance > 0, variance, jnp.ones_like(variance))) if standardize else jnp.ones_like(variance)
     )
     return Prepared(x / scale[None], y, weight, mean, scale, offset)
 
@@ -104,9 +102,7 @@ def check_samples(x: Any, y: Any, weight: Any) -> tuple[np.ndarray, np.ndarray, 
         )
     if not np.isfinite(weight).all() or (weight < 0).any():
         bad = weight[~np.isfinite(weight) | (weight < 0)][0]
-        raise_error(
-            "weights must be finite and at least 0", f"got {bad}", "0 for samples that shall not count"
-        )
+        raise_error("weights must be finite and at least 0", f"got {bad}", "0 for samples that shall not count")
     if weight.sum() == 0:
         raise_error("at least one weight must be above 0", "all are 0", "weight=None for equal weights")
     return x, y, weight.astype(x.dtype)
@@ -122,15 +118,11 @@ def check_target(y: np.ndarray, dtype: Any) -> np.ndarray:
     return y
 
 
-def check_number(
-    value: Any, name: str, *, above: float | None = None, low: float = 0, high: float = np.inf
-) -> float:
+def check_number(value: Any, name: str, *, above: float | None = None, low: float = 0, high: float = np.inf) -> float:
     """Check a number: above `above`, or between `low` and `high`."""
     words = f"above {above:g}" if above is not None else f"between {low:g} and {high:g}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise_error(
-            f"{name} must be a number {words}", f"got {describe(value)}", f"a number {words}", TypeError
-        )
+        raise_error(f"{name} must be a number {words}", f"got {describe(value)}", f"a number {words}", TypeError)
     if not np.isfinite(value) or (value <= above if above is not None else not low <= value <= high):
         raise_error(f"{name} must be {words}", f"got {value}", f"a number {words}")
     return float(value)
@@ -163,9 +155,7 @@ def check_penalties(penalties: Any) -> np.ndarray:
     values = values.astype(np.float64)
     if not np.isfinite(values).all() or (values <= 0).any():
         bad = values[~(np.isfinite(values) & (values > 0))][0]
-        raise_error(
-            "penalties must be finite and above 0", f"got {bad}", "a small one such as 1e-8 in the place of 0"
-        )
+        raise_error("penalties must be finite and above 0", f"got {bad}", "a small one such as 1e-8 in the place of 0")
     if (np.diff(values) >= 0).any():
         i = int(np.argmax(np.diff(values) >= 0))
         raise_error(

@@ -90,9 +90,7 @@ def _subtract_row(gram: jax.Array, g: jax.Array, j: jax.Array, d: jax.Array, end
         k, g = carry
         part = lax.dynamic_slice(g, (k,), (width,), allow_negative_indices=False)
         row = lax.dynamic_slice(gram, (j, k), (1, width), allow_negative_indices=False)[0]
-        return k + jnp.int32(width), lax.dynamic_update_slice(
-            g, part - row * d, (k,), allow_negative_indices=False
-        )
+        return k + jnp.int32(width), lax.dynamic_update_slice(g, part - row * d, (k,), allow_negative_indices=False)
 
     return lax.while_loop(lambda carry: carry[0] < stop, step, (jnp.int32(0), g))[1]
 
@@ -109,16 +107,12 @@ def without(target: jax.Array, w: jax.Array, rows: jax.Array, taken: jax.Array, 
     return lax.while_loop(lambda carry: carry[0] < taken, step, (jnp.int32(0), target))[1]
 
 
-def sweep(
-    problem: Quadratic, w: jax.Array, g: jax.Array, wide: bool
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+def sweep(problem: Quadratic, w: jax.Array, g: jax.Array, wide: bool) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Visit each coordinate once; return the coefficients, g = c − G w, and Σ (Gⱼⱼ + uⱼ) d²."""
     gram, _, threshold, ridge, end = problem
     curvature = jnp.diagonal(gram)
     total = curvature + ridge
-    inverse = jnp.where(
-        curvature > 0, 1 / jnp.where(total > 0, total, jnp.ones_like(total)), jnp.zeros_like(total)
-    )
+    inverse = jnp.where(curvature > 0, 1 / jnp.where(total > 0, total, jnp.ones_like(total)), jnp.zeros_like(total))
     end = jnp.int32(w.shape[0]) if wide else end
 
     def visit(carry: tuple) -> tuple:
@@ -129,11 +123,7 @@ def sweep(
         # old + d, not the new value: XLA sees that the old one is read before it is overwritten, and makes no
         # copy. A zero stays exact: old + (0 − old) = 0.
         w = _write(w, j, old + d)
-        g = (
-            g - d * lax.dynamic_index_in_dim(gram, j, keepdims=False)
-            if wide
-            else _subtract_row(gram, g, j, d, end)
-        )
+        g = g - d * lax.dynamic_index_in_dim(gram, j, keepdims=False) if wide else _subtract_row(gram, g, j, d, end)
         return j + jnp.int32(1), w, g, moved + _read(total, j) * d * d
 
     start = (jnp.int32(0), w, g, jnp.zeros((), w.dtype))

@@ -42,9 +42,7 @@ def penalty(w: jax.Array, l1: jax.Array, l2: jax.Array) -> jax.Array:
 def conjugate(v: jax.Array, l1: jax.Array, l2: jax.Array) -> jax.Array:
     """Return φ*(v) for λ₂ > 0, and 0 for λ₂ = 0, where v is taken to be feasible."""
     beyond = jnp.maximum(jnp.abs(v) - l1, 0)
-    return jnp.where(
-        l2 > 0, 0.5 * beyond * beyond / jnp.where(l2 > 0, l2, jnp.ones_like(l2)), jnp.zeros_like(v)
-    )
+    return jnp.where(l2 > 0, 0.5 * beyond * beyond / jnp.where(l2 > 0, l2, jnp.ones_like(l2)), jnp.zeros_like(v))
 
 
 def _ratio(a: jax.Array, b: jax.Array, empty: float) -> jax.Array:

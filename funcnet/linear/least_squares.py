@@ -75,9 +75,7 @@ def whole(
         k, first, second = step
         w, g = carry
         g = lax.cond(k % FRESH == 0, lambda: correlation - gram @ w, lambda: g)
-        problem = Quadratic(
-            gram, correlation, jnp.full_like(w, first), jnp.full_like(w, second), jnp.int32(features)
-        )
+        problem = Quadratic(gram, correlation, jnp.full_like(w, first), jnp.full_like(w, second), jnp.int32(features))
 
         def gap_at(w: jax.Array, g: jax.Array) -> jax.Array:
             return squares(w, g, jnp.maximum(energy - jnp.sum(w * (correlation + g)), 0), first, second)
@@ -100,9 +98,7 @@ def ridge(a: jax.Array, b: jax.Array, l2: jax.Array) -> Solutions:
     # Rounding in the eigenvectors would leave a trace where a column is zero.
     w = jnp.where(jnp.any(a != 0, axis=0)[None], w, 0)
     rest = b[None] - w @ a.T
-    gap = jax.vmap(lambda w, g, l2: squares(w, g, jnp.zeros_like(l2), jnp.zeros_like(l2), l2))(
-        w, rest @ a, l2
-    )
+    gap = jax.vmap(lambda w, g, l2: squares(w, g, jnp.zeros_like(l2), jnp.zeros_like(l2), l2))(w, rest @ a, l2)
     return Solutions(w, gap, jnp.zeros(l2.shape, jnp.int32), jnp.asarray(False))
 
 

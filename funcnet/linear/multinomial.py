@@ -219,9 +219,7 @@ def descend_path(
 
             def turn(k: jax.Array, state: tuple) -> tuple:
                 model, used = state
-                model, n = improve_class(
-                    model, k, samples, members, first, second, 0.01 * gap, intercept, wide
-                )
+                model, n = improve_class(model, k, samples, members, first, second, 0.01 * gap, intercept, wide)
                 return model, used + n
 
             model, used = lax.fori_loop(jnp.int32(0), jnp.int32(rows), turn, (model, used))

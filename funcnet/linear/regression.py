@@ -241,9 +241,7 @@ def elastic_net_path(
             settings = Settings(
                 bool(intercept), bool(standardize), capacity, jax.default_backend() != "cpu", l1_ratio == 0
             )
-            found, coefficients, intercepts, converged = path_program(
-                x, y, weight, l1, l2, *limits, settings=settings
-            )
+            found, coefficients, intercepts, converged = path_program(x, y, weight, l1, l2, *limits, settings=settings)
             if not bool(found.full):
                 break
             capacity = min(2 * capacity, x.shape[1])
@@ -268,8 +266,7 @@ def elastic_net(x: Any, y: Any, penalty: float, *, l1_ratio: float, **options: A
     if l1_ratio > 0:
         x, y, weight = check_samples(x, y, options.get("weight"))
         flags = {
-            name: bool(options.get(name, default))
-            for name, default in (("intercept", True), ("standardize", False))
+            name: bool(options.get(name, default)) for name, default in (("intercept", True), ("standardize", False))
         }
         with precision(x.dtype):
             top = float(largest_correlation(x, check_target(y, x.dtype), weight, **flags)) / l1_ratio
