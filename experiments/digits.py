@@ -1,144 +1,124 @@
-"""Train networks on real handwritten digits: four activations, four kinds of regularization, several seeds.
+"""Train 1,152 networks on real handwritten digits: activations, penalties, optimizers, learning rates and seeds.
 
-    python experiments/digits.py            under a minute on two cores
-    python experiments/digits.py --small    a few seconds: fewer seeds and epochs, for a quick look
+    python experiments/digits.py            about a minute on two cores
+    python experiments/digits.py --small    96 trials of few epochs, for a quick look
 
-Training uses the training images; the best epoch and the best network are chosen on the validation images; the test
-images are looked at once, at the end. A run's regularization is only numbers (two penalty strengths and a dropout rate,
-0 where unused), so that each activation compiles one program, whatever the regularization and the seed.
+Four activations and three optimizers make twelve structures, hence twelve compiled programs; penalties, dropout rates,
+learning rates and seeds are numbers, and compile nothing. Training stops early on the validation images; the best
+network is chosen there too, by its mean over the seeds; the test images decide nothing.
 
-Prints a table (mean ± standard deviation over the seeds) and saves it with the learning curves.
+Writes a table of all trials, a figure of learning curves, and a report to be opened in a browser. What has been trained
+is kept in the folder too: a second call starts from there, also after Ctrl-C.
 """
 
 import argparse
-import csv
 import pathlib
-import sys
 import time
 
-import jax
 import numpy as np
 
 import funcnet as fn
 
 ACTIVATIONS = {"sigmoid": fn.sigmoid, "tanh": fn.tanh, "ReLU": fn.relu, "leaky ReLU": fn.LeakyReLU(0.1)}
-REGULARIZATION = {
-    "none": {},
-    "L1": {"regularizer.l1": 3e-4},
-    "L2": {"regularizer.l2": 1e-3},
-    "dropout": {"network.layers.2.rate": 0.3},
+OPTIMIZERS = {
+    "momentum": (fn.SGD(0.1, momentum=0.9), (0.03, 0.1, 0.3)),
+    "RMSprop": (fn.RMSprop(0.001), (3e-4, 1e-3, 3e-3)),
+    "Adam": (fn.Adam(0.001), (1e-3, 3e-3, 1e-2)),
 }
+PENALTIES = ("regularizer.l1", "regularizer.l2", "network.layers.2.rate")
+REGULARIZATION = {"none": (0.0, 0.0, 0.0), "L1": (3e-4, 0.0, 0.0), "L2": (0.0, 1e-3, 0.0), "dropout": (0.0, 0.0, 0.3)}
 
 
-def experiment(activation, settings, seed, epochs):
-    """Return a 64-128-10 network with its training; `settings` are dotted paths to numbers."""
-    trial = fn.Experiment(
-        network=fn.mlp(128, 10, activation=activation, dropout=0.0),
+def experiments(seeds, epochs):
+    """Return the trials: every combination of the above, with each seed."""
+    base = fn.Experiment(
+        network=fn.mlp(64, 10, dropout=0.0),
         loss=fn.SoftmaxCrossEntropy(),
-        optimizer=fn.Adam(learning_rate=2e-3),
+        optimizer=fn.Adam(),
         regularizer=fn.ElasticNet(l1=0.0, l2=0.0),
+        stopping=fn.EarlyStopping(patience=5),
         batch_size=32,
         epochs=epochs,
-        seed=seed,
-        data_seed=seed,
     )
-    return fn.replace(trial, settings)
-
-
-def accuracy(trial, params, pair):
-    """Return the share of images that the network reads right."""
-    return float(fn.evaluate(trial.network, trial.loss, params, *pair)["accuracy"])
-
-
-def run_all(seeds, epochs, digits):
-    """Train every combination and return a row for each run."""
-    rows, started = [], time.perf_counter()
-    total = len(ACTIVATIONS) * len(REGULARIZATION) * seeds
-    for activation_name, activation in ACTIVATIONS.items():
-        for kind, settings in REGULARIZATION.items():
-            for seed in range(seeds):
-                trial = experiment(activation, settings, seed, epochs)
-                run = fn.train(trial, digits.train, digits.validation)
-                rows.append(
-                    {
-                        "activation": activation_name,
-                        "regularization": kind,
-                        "seed": seed,
-                        "validation": float(run.history["validation_accuracy"][run.best_epoch]),
-                        "test": accuracy(trial, run.best_params, digits.test),
-                        "best epoch": run.best_epoch + 1,
-                        "history": run.history,
-                    }
-                )
-                progress(len(rows), total, time.perf_counter() - started, rows)
-    return rows
-
-
-def progress(done, total, seconds, rows):
-    """Show how far the study is: one line that rewrites itself in a terminal, ten lines in a log."""
-    best = max(row["validation"] for row in rows)
-    text = f"{done:3d}/{total} runs  {seconds:5.1f} s  best validation accuracy {best:.1%}"
-    if sys.stderr.isatty():
-        print(f"\r{text}", end="\n" if done == total else "", file=sys.stderr, flush=True)
-    elif done % max(total // 10, 1) == 0:
-        print(text, file=sys.stderr, flush=True)
-
-
-def summarize(rows):
-    """Return one line a network: means and standard deviations over the seeds."""
-    lines = []
-    for name in ACTIVATIONS:
-        for kind in REGULARIZATION:
-            own = [row for row in rows if (row["activation"], row["regularization"]) == (name, kind)]
-            line = {"activation": name, "regularization": kind}
-            for column in ("validation", "test", "best epoch"):
-                values = np.asarray([row[column] for row in own])
-                spread = values.std(ddof=1) if len(values) > 1 else 0.0
-                line[column], line[f"{column} spread"] = float(values.mean()), float(spread)
-            lines.append(line)
-    return lines
-
-
-def print_table(lines, best):
-    """Print the summary; an arrow marks the network chosen on the validation images."""
-    print(
-        f"\n{'activation':<12}{'regularization':<16}{'validation accuracy':>20}{'test accuracy':>18}{'best epoch':>14}"
-    )
-    for line in lines:
-        print(
-            f"{line['activation']:<12}{line['regularization']:<16}"
-            f"{line['validation']:>12.2%} ± {line['validation spread']:.2%}"
-            f"{line['test']:>10.2%} ± {line['test spread']:.2%}"
-            f"{line['best epoch']:>9.0f} ± {line['best epoch spread']:<3.0f}" + ("  ← chosen" if line is best else "")
+    trials = []
+    for optimizer, rates in OPTIMIZERS.values():
+        trials += fn.grid(
+            base,
+            {
+                "network": [fn.mlp(64, 10, activation=f, dropout=0.0) for f in ACTIVATIONS.values()],
+                "optimizer": [optimizer],
+                "optimizer.learning_rate": rates,
+                PENALTIES: list(REGULARIZATION.values()),
+                "seed": range(seeds),
+            },
         )
+    return trials
 
 
-def draw(rows, seeds, path):
-    """Draw the mean learning curves, a panel an activation, a colour a kind of regularization."""
+def names(trial):
+    """Return activation, optimizer, learning rate and regularization of a trial, in words."""
+    activation = next(name for name, f in ACTIVATIONS.items() if trial.network.layers[1] == f)
+    optimizer = next(name for name, (o, _) in OPTIMIZERS.items() if type(trial.optimizer) is type(o))
+    numbers = (trial.regularizer.l1, trial.regularizer.l2, trial.network.layers[2].rate)
+    kind = next(name for name, values in REGULARIZATION.items() if values == numbers)
+    return activation, optimizer, trial.optimizer.learning_rate, kind
+
+
+def grouped(results):
+    """Return the rows of each setting, by its names: one row a seed."""
+    groups = {}
+    for i in range(len(results)):
+        groups.setdefault(names(results.experiment(i)), []).append(i)
+    return groups
+
+
+def print_best(results, count=10):
+    """Print the settings that do best on the validation images, and what they do on the test images."""
+    table, groups = results.table(), grouped(results)
+    validation = {name: table["validation_accuracy"][rows].mean() for name, rows in groups.items()}
+    ranked = sorted(groups, key=lambda name: -validation[name])
+    head = ("activation", "optimizer", "rate", "regularization", "validation", "test")
+    print(f"\n{head[0]:<12}{head[1]:<11}{head[2]:>8}  {head[3]:<16}{head[4]:>18}{head[5]:>18}")
+    for name in ranked[:count]:
+        cells = [table[f"{kind}_accuracy"][groups[name]] for kind in ("validation", "test")]
+        spreads = [f"{c.mean():.2%} ± {c.std(ddof=1):.2%}" for c in cells]
+        print(f"{name[0]:<12}{name[1]:<11}{name[2]:>8g}  {name[3]:<16}{spreads[0]:>18}{spreads[1]:>18}")
+    best = table["test_accuracy"][groups[ranked[0]]]
+    print(
+        f"\nChosen on the validation images, by the mean of {len(best)} seeds: {ranked[0][0]}, {ranked[0][1]} at "
+        f"{ranked[0][2]:g}, regularization {ranked[0][3]}.\nIts test accuracy is {best.mean():.2%} ± "
+        f"{best.std(ddof=1):.2%} (mean and standard deviation over the seeds)."
+    )
+    return ranked[0]
+
+
+def draw(results, path):
+    """Draw validation accuracy by epoch: a panel an activation, a colour a regularization, Adam at its best rate."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(2, 4, figsize=(13, 6), sharex=True, sharey="row", layout="constrained")
-    for column, name in enumerate(ACTIVATIONS):
+    table, groups = results.table(), grouped(results)
+    figure, panels = plt.subplots(1, 4, figsize=(13, 3.6), sharey=True, layout="constrained")
+    for panel, activation in zip(panels, ACTIVATIONS, strict=True):
         for colour, kind in zip(("#444444", "#d95f02", "#1f78b4", "#33a02c"), REGULARIZATION, strict=True):
-            own = [row["history"] for row in rows if (row["activation"], row["regularization"]) == (name, kind)]
-            epochs = np.arange(1, len(own[0]["train_loss"]) + 1)
-            top, bottom = panels[:, column]
-            top.plot(epochs, np.mean([h["train_loss"] for h in own], axis=0), color=colour, lw=1, ls=":")
-            top.plot(epochs, np.mean([h["validation_loss"] for h in own], axis=0), color=colour, lw=1.5, label=kind)
-            curves = 100 * np.asarray([h["validation_accuracy"] for h in own])
-            bottom.plot(epochs, curves.mean(axis=0), color=colour, lw=1.5)
-            bottom.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.12, lw=0)
-        top.set(title=name, yscale="log")
-        bottom.set(xlabel="epoch", ylim=(90, 100))
-        for panel in (top, bottom):
-            panel.grid(alpha=0.3)
-    panels[0, 0].set_ylabel("cross-entropy (nats)\nsolid: validation, dotted: training")
-    panels[1, 0].set_ylabel("validation accuracy (%)\nband: lowest to highest seed")
-    panels[0, 0].legend(title="regularization", fontsize=8, loc="upper right")
-    figure.suptitle(f"Handwritten digits, 64-128-10 networks, Adam, batches of 32: mean of seeds 0 to {seeds - 1}")
+            own = {name: rows for name, rows in groups.items() if name[0] == activation and name[3] == kind}
+            own = {name: rows for name, rows in own.items() if name[1] == "Adam"}
+            best = max(own, key=lambda name: table["validation_accuracy"][own[name]].mean())
+            curves = [100 * results.curves(i)["validation_accuracy"] for i in own[best]]
+            longest = max(map(len, curves))
+            # A trial that has stopped stays at the accuracy it had.
+            held = np.asarray([np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in curves])
+            epochs = np.arange(1, longest + 1)
+            panel.plot(epochs, held.mean(axis=0), color=colour, lw=1.5, label=f"{kind} ({best[2]:g})")
+            panel.fill_between(epochs, held.min(axis=0), held.max(axis=0), color=colour, alpha=0.12, lw=0)
+        panel.set(title=activation, xlabel="epoch", ylim=(90, 100))
+        panel.grid(alpha=0.3)
+        panel.legend(title="regularization (rate)", fontsize=8, loc="lower right")
+    panels[0].set_ylabel("validation accuracy (%)\nmean, band: lowest to highest seed")
+    seeds = len(next(iter(groups.values())))
+    figure.suptitle(f"Handwritten digits, 64-64-10 networks, Adam at its best rate, batches of 32, {seeds} seeds")
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -146,32 +126,28 @@ def draw(rows, seeds, path):
 def main():
     """Run the study."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--small", action="store_true", help="2 seeds and 5 epochs instead of 5 and 40")
+    parser.add_argument("--small", action="store_true", help="2 seeds, one rate, 4 epochs, instead of 8, 3 and 30")
     parser.add_argument(
         "--out", type=pathlib.Path, default=pathlib.Path("results/digits"), help="folder for the results"
     )
     options = parser.parse_args()
-    seeds, epochs = (2, 5) if options.small else (5, 40)
-
-    digits = fn.data.digits()
     started = time.perf_counter()
-    rows = run_all(seeds, epochs, digits)
-    lines = summarize(rows)
-    best = max(lines, key=lambda line: line["validation"])
-    print_table(lines, best)
-    print(
-        f"\nChosen on the validation images: {best['activation']} with {best['regularization']}; its test accuracy is "
-        f"{best['test']:.2%} ± {best['test spread']:.2%} over {seeds} seeds ({len(digits.test[1])} images)."
-    )
+    fn.use_cores()
+    digits = fn.data.digits()
+    trials = experiments(2, 4) if options.small else experiments(8, 30)
+    if options.small:
+        middle = {name: rates[1] for name, (_, rates) in OPTIMIZERS.items()}
+        trials = [trial for trial in trials if names(trial)[2] == middle[names(trial)[1]]]
     options.out.mkdir(parents=True, exist_ok=True)
-    with open(options.out / "table.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(lines[0]))
-        writer.writeheader()
-        writer.writerows(lines)
-    draw(rows, seeds, options.out / "learning_curves.png")
+    store = options.out / ("small.sqlite" if options.small else "sweep.sqlite")
+    results = fn.sweep(trials, digits.train, digits.validation, digits.test, store=store)
+    print_best(results)
+    results.to_csv(options.out / "table.csv")
+    draw(results, options.out / "learning_curves.png")
+    results.report(options.out / "report.html")
     print(
-        f"{len(rows)} runs in {time.perf_counter() - started:.1f} s on {jax.devices()[0].device_kind}; "
-        f"table and figure in {options.out}/"
+        f"\n{len(results)} trials in {time.perf_counter() - started:.0f} s; table.csv, learning_curves.png and "
+        f"report.html are in {options.out}/"
     )
 
 

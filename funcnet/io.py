@@ -18,7 +18,7 @@ from funcnet.errors import describe, raise_error
 _FORMAT = "funcnet-1"
 
 
-def _outline(tree: Any, leaves: list[np.ndarray], dtypes: list[str]) -> Any:
+def outline(tree: Any, leaves: list[np.ndarray], dtypes: list[str]) -> Any:
     """Describe a tree's containers, collecting its leaves."""
     if tree is None:
         return None
@@ -26,9 +26,9 @@ def _outline(tree: Any, leaves: list[np.ndarray], dtypes: list[str]) -> Any:
         for key in tree:
             if not isinstance(key, str):
                 raise_error("keys of saved dicts must be text", f"got {key!r}", "str(key)", TypeError)
-        return {"dict": {key: _outline(value, leaves, dtypes) for key, value in tree.items()}}
+        return {"dict": {key: outline(value, leaves, dtypes) for key, value in tree.items()}}
     if isinstance(tree, (tuple, list)) and type(tree) in (tuple, list):
-        return {type(tree).__name__: [_outline(value, leaves, dtypes) for value in tree]}
+        return {type(tree).__name__: [outline(value, leaves, dtypes) for value in tree]}
     if isinstance(tree, (jax.Array, np.ndarray, np.generic, float, int)) and not isinstance(tree, bool):
         array = np.asarray(tree)
         dtypes.append(str(array.dtype))
@@ -43,15 +43,16 @@ def _outline(tree: Any, leaves: list[np.ndarray], dtypes: list[str]) -> Any:
     )
 
 
-def _rebuild(outline: Any, leaves: list[jax.Array]) -> Any:
-    if outline is None:
+def rebuild(tree: Any, leaves: list[Any]) -> Any:
+    """Put leaves back into the tree that `outline` described."""
+    if tree is None:
         return None
-    if isinstance(outline, int):
-        return leaves[outline]
-    ((kind, inner),) = outline.items()
+    if isinstance(tree, int):
+        return leaves[tree]
+    ((kind, inner),) = tree.items()
     if kind == "dict":
-        return {key: _rebuild(value, leaves) for key, value in inner.items()}
-    return {"tuple": tuple, "list": list}[kind](_rebuild(value, leaves) for value in inner)
+        return {key: rebuild(value, leaves) for key, value in inner.items()}
+    return {"tuple": tuple, "list": list}[kind](rebuild(value, leaves) for value in inner)
 
 
 def save(path: str | pathlib.Path, params: Any) -> None:
@@ -71,8 +72,8 @@ def save(path: str | pathlib.Path, params: Any) -> None:
     """
     leaves: list[np.ndarray] = []
     dtypes: list[str] = []
-    outline = _outline(params, leaves, dtypes)
-    header = json.dumps({"format": _FORMAT, "tree": outline, "dtypes": dtypes})
+    tree = outline(params, leaves, dtypes)
+    header = json.dumps({"format": _FORMAT, "tree": tree, "dtypes": dtypes})
     with open(path, "wb") as file:
         arrays: dict[str, Any] = {f"leaf{i}": leaf for i, leaf in enumerate(leaves)}
         np.savez(file, header=np.asarray(header), **arrays)
@@ -113,4 +114,4 @@ def load(path: str | pathlib.Path) -> Any:
                 'jax.config.update("jax_enable_x64", True)',
             )
         leaves.append(jnp.asarray(array))
-    return _rebuild(header["tree"], leaves)
+    return rebuild(header["tree"], leaves)

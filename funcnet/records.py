@@ -315,7 +315,7 @@ def canonical(node: T) -> T:
 
     Integers become int32, real numbers float32 (float64 where 64-bit mode is on).
     """
-    real = jnp.zeros(()).dtype
+    real = jax.dtypes.canonicalize_dtype(np.float64)
 
     def one(leaf: Any) -> Any:
         if not is_concrete(leaf):

@@ -139,7 +139,7 @@ def advance(experiment: Experiment, state: State, data: Data, until: Any) -> Sta
     last = jnp.minimum(jnp.asarray(until, jnp.int32), experiment.epochs)
     return jax.lax.while_loop(
         lambda state: (state.reason == 0) & (state.epoch < last),
-        lambda state: _epoch(experiment, state, data),
+        lambda state: run_epoch(experiment, state, data),
         state,
     )
 
@@ -157,7 +157,7 @@ def batches(experiment: Experiment, epoch: jax.Array, samples: int) -> tuple[jax
     return rows.reshape(count, size), (jnp.arange(count * size) < samples).reshape(count, size)
 
 
-def _epoch(experiment: Experiment, state: State, data: Data) -> State:
+def run_epoch(experiment: Experiment, state: State, data: Data) -> State:
     """Run one epoch: every batch, then validation, the history, the best so far, and the stopping rules."""
     numbers, present = batches(experiment, state.epoch, data.x.shape[0])
     dropout_key = fold(jax.random.key(experiment.seed), 1)
@@ -165,7 +165,7 @@ def _epoch(experiment: Experiment, state: State, data: Data) -> State:
 
     def update(carry: Any, batch: Any) -> tuple[Any, None]:
         params, slots, step, sums, first_bad, gathered = carry
-        params, slots, found = _update(experiment, data, dropout_key, params, slots, step, batch)
+        params, slots, found = update_batch(experiment, data, dropout_key, params, slots, step, batch)
         first_bad = jnp.where(jnp.isfinite(found.loss), first_bad, jnp.minimum(first_bad, step))
         count = found.count.astype(sums[0].dtype)
         loss, penalty = found.loss.astype(count.dtype), found.penalty.astype(count.dtype)
@@ -197,7 +197,9 @@ def _epoch(experiment: Experiment, state: State, data: Data) -> State:
     if data.validation is not None:
         found = evaluate(experiment.network, experiment.loss, params, *data.validation)
         metrics |= {f"validation_{name}": value.astype(none.dtype) for name, value in found.items()}
-    history = {name: column.at[state.epoch].set(metrics[name]) for name, column in state.history.items()}
+    # A sweep keeps a window of the history here, and the rest on the host.
+    place = {name: state.epoch % column.shape[0] for name, column in state.history.items()}
+    history = {name: column.at[place[name]].set(metrics[name]) for name, column in state.history.items()}
 
     metric = monitored(experiment, data.validation is not None)
     value = lower_is_better(metric, metrics[metric])
@@ -222,7 +224,7 @@ def _epoch(experiment: Experiment, state: State, data: Data) -> State:
     )
 
 
-def _update(
+def update_batch(
     experiment: Experiment, data: Data, dropout_key: jax.Array, params: Any, slots: Any, step: jax.Array, batch: Any
 ) -> tuple[Any, Any, Terms]:
     """Make one update from one batch; return the next parameters and slots, and the terms before it."""
@@ -257,7 +259,7 @@ def rewind(experiment: Experiment, state: State, data: Data) -> State:
         good, (params, slots), index, _ = carry
         batch = (None, None) if numbers is None else jax.tree.map(lambda column: column[index], (numbers, present))
         step = (state.epoch - 1) * count + index
-        *ahead, found = _update(experiment, data, dropout_key, params, slots, step, batch)
+        *ahead, found = update_batch(experiment, data, dropout_key, params, slots, step, batch)
         sound = jnp.isfinite(found.loss) & _finite(params)
         return _select(sound, (params, slots), good), tuple(ahead), index + 1, sound
 

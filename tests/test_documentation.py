@@ -2,9 +2,12 @@
 
 import doctest
 import importlib
+import os
 import pathlib
 import pkgutil
 import re
+import subprocess
+import sys
 
 import jax
 import pytest
@@ -51,6 +54,17 @@ def test_quick_start_has_two_commands():
     """The README's Quick start holds exactly two fenced commands."""
     section = re.search(r"^## Quick start$(.*?)^## ", (ROOT / "README.md").read_text(), re.S | re.M)[1]
     assert len(re.findall(r"^```", section, re.M)) == 4
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/sweeps.md"])
+def test_code_of_pages_runs(page, tmp_path):
+    """The Python blocks of a page run one after the other, as a reader would paste them."""
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.S | re.M)
+    assert blocks, page
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    code = [sys.executable, "-W", "error", "-c", "".join(blocks)]
+    done = subprocess.run(code, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

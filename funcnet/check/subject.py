@@ -3,6 +3,7 @@ r"""Subjects: what kind of rule was handed over, brought into the one form of `f
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from funcnet.check.form import Subject, parameter_names, rule_name
@@ -114,7 +115,7 @@ def _with_key(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         return arguments
     seed = arguments[2]
     dtype = seed.dtype if hasattr(seed, "dtype") else np.asarray(seed).dtype
-    if not jax.dtypes.issubdtype(dtype, np.integer):
+    if not jnp.issubdtype(dtype, np.integer):
         return arguments
     return (*arguments[:2], jax.random.key(int(seed)), *arguments[3:])
 

@@ -13,7 +13,7 @@ State         gathered int32 (), the batches since the last update; total like t
               own
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +57,8 @@ class Accumulate(Optimizer):
     [0.]
     [-2.]
     """
+
+    ORIENTATION_FREE: ClassVar[bool] = True
 
     optimizer: Any = part()
     batches: Any = integer(at_least=1)

@@ -13,7 +13,7 @@ State         step int32 (); second and change, the running means of g² and d²
 Source        Zeiler 2012, Algorithm 1.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -53,6 +53,8 @@ class Adadelta(Optimizer):
     >>> print(jnp.round(updates, 6))  # −√1 / √(4 + 1) · 4
     [-1.788854]
     """
+
+    ORIENTATION_FREE: ClassVar[bool] = True
 
     learning_rate: Any = number(default=1.0, at_least=0, schedule=True)
     decay: Number = number(default=0.95, at_least=0, below=1)

@@ -13,7 +13,7 @@ State         step int32 (); accumulator like the parameters. It saturates at th
 Source        Article B3.7; Duchi, Hazan & Singer 2011, figure 1 (diagonal form).
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +44,8 @@ class Adagrad(Optimizer):
     [-0.1]
     [-0.08]
     """
+
+    ORIENTATION_FREE: ClassVar[bool] = True
 
     learning_rate: Any = number(default=0.01, at_least=0, schedule=True)
     epsilon: Number = number(default=1e-10, at_least=0)

@@ -22,7 +22,7 @@ Source        Article A3.4 and B3.7 (A's formulas are misprinted beyond repair: 
               Kingma & Ba 2015, Algorithm 1 and section 2.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -66,6 +66,8 @@ class Adam(Optimizer):
     >>> print(updates)  # the first step is η in each direction, whatever the size of the gradient
     [-0.001  0.001]
     """
+
+    ORIENTATION_FREE: ClassVar[bool] = True
 
     learning_rate: Any = number(default=0.001, at_least=0, schedule=True)
     beta1: Number = number(default=0.9, at_least=0, below=1)

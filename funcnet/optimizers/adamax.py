@@ -15,7 +15,7 @@ State         step int32 (); first and norm like the parameters; first_weight, a
 Source        Article B3.7; Kingma & Ba 2015, Algorithm 2.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +57,8 @@ class AdaMax(Optimizer):
     >>> print(updates)  # η in each direction that has a gradient
     [-0.002  0.   ]
     """
+
+    ORIENTATION_FREE: ClassVar[bool] = True
 
     learning_rate: Any = number(default=0.002, at_least=0, schedule=True)
     beta1: Number = number(default=0.9, at_least=0, below=1)

@@ -17,7 +17,7 @@ State         step int32 (); first, second and largest like the parameters; the 
 Source        Reddi, Kale & Kumar 2018, Algorithm 2.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +65,8 @@ class AMSGrad(Optimizer):
     [-0.1]
     [-0.05]
     """
+
+    ORIENTATION_FREE: ClassVar[bool] = True
 
     learning_rate: Any = number(default=0.001, at_least=0, schedule=True)
     beta1: Number = number(default=0.9, at_least=0, below=1)

@@ -24,7 +24,7 @@ Cases         `CASES` hold a rule, (parameters, (first gradient, second gradient
               updates, worked by hand from the recurrence or printed in a paper.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,9 @@ from funcnet.regularizers.base import is_bias
 
 class Optimizer:
     """Base of all optimizers."""
+
+    # Whether the updates of a transposed gradient are the transposed updates: each coordinate is treated alike.
+    ORIENTATION_FREE: ClassVar[bool] = False
 
     def init(self, params: Any) -> Any:
         """Return the state before the first update."""

@@ -13,7 +13,7 @@ State         that of the optimizer inside
 Source        Pascanu, Mikolov & Bengio 2013, Algorithm 1 (norm).
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,8 @@ from funcnet.records import Number, number, part, record
 
 class Clipping(Optimizer):
     """Base of both: an optimizer behind a function of its gradient."""
+
+    ORIENTATION_FREE: ClassVar[bool] = True
 
     def clip(self, gradient: Any) -> Any:
         """Return the limited gradient, in the dtype of the state."""

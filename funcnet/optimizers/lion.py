@@ -13,7 +13,7 @@ State         step int32 (); first moment like the parameters
 Source        Chen et al. 2023, Algorithm 2.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +41,8 @@ class Lion(Optimizer):
     >>> print(updates)
     [-0.01  0.01 -0.01]
     """
+
+    ORIENTATION_FREE: ClassVar[bool] = True
 
     learning_rate: Any = number(default=1e-4, at_least=0, schedule=True)
     beta1: Number = number(default=0.9, at_least=0, below=1)

@@ -20,7 +20,7 @@ Source        Dozat 2016, Algorithm 2 (with its schedule of μ, and the factor �
 """
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -54,6 +54,8 @@ class NAdam(Optimizer):
     >>> print(jnp.round(updates, 6))  # m̂ = ½ · 1.5 / (3/4) + ½ · 3 / ½ = 4, √ŝ = 3
     [-0.133333]
     """
+
+    ORIENTATION_FREE: ClassVar[bool] = True
 
     learning_rate: Any = number(default=0.002, at_least=0, schedule=True)
     beta1: Number = number(default=0.9, at_least=0, below=1)

@@ -21,7 +21,7 @@ State         step int32 (); second moment like the parameters; first moment if 
 Source        Article B3.7; Tieleman & Hinton 2012, lecture 6e; centered with momentum: Graves 2013, equations 38 to 41.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -67,6 +67,8 @@ class RMSprop(Optimizer):
     >>> print(updates)  # s = 9/4
     [-0.2]
     """
+
+    ORIENTATION_FREE: ClassVar[bool] = True
 
     learning_rate: Any = number(default=0.001, at_least=0, schedule=True)
     decay: Number = number(default=0.9, at_least=0, below=1)

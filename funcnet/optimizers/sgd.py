@@ -19,7 +19,7 @@ Source        Article A3.1, A3.2, A3.4, B3.7; Robbins & Monro 1951; Polyak 1964;
               Sutskever et al. 2013, with the look-ahead point as the parameters (Bengio et al. 2013), as libraries do.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,6 +51,8 @@ class SGD(Optimizer):
     [-0.2]
     [-0.3]
     """
+
+    ORIENTATION_FREE: ClassVar[bool] = True
 
     learning_rate: Any = number(at_least=0, schedule=True)
     momentum: Number | None = number(default=None, at_least=0, below=1)

@@ -14,7 +14,7 @@ Source        Loshchilov & Hutter 2019, section 2. PyTorch's weight_decay is cou
               decoupled.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +45,8 @@ class WeightDecay(Optimizer):
     >>> print(optimizer.update(jnp.asarray([0.0]), optimizer.init(params), params)[0])
     [-0.1]
     """
+
+    ORIENTATION_FREE: ClassVar[bool] = True
 
     optimizer: Any = part()
     strength: Number = number(at_least=0)

@@ -42,6 +42,8 @@ class Regularizer:
     """
 
     FORMULA: ClassVar[str]
+    # Whether the penalty's step on a transposed kernel is the transposed step: each number is treated alike.
+    ORIENTATION_FREE: ClassVar[bool] = False
 
     biases: bool = choice(default=False, options=(False, True), kw_only=True)
     proximal: bool = choice(default=False, options=(False, True), kw_only=True)

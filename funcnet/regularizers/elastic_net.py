@@ -32,6 +32,8 @@ class ElasticNet(Regularizer):
     4.25
     """
 
+    ORIENTATION_FREE: ClassVar[bool] = True
+
     l1: Number = number(at_least=0)
     l2: Number = number(at_least=0)
 

@@ -42,6 +42,8 @@ class L1(Regularizer):
     1.5
     """
 
+    ORIENTATION_FREE: ClassVar[bool] = True
+
     strength: Number = number(at_least=0)
 
     FORMULA: ClassVar[str] = "strength * sum(abs(v) for v in w)"

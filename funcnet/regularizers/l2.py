@@ -31,6 +31,8 @@ class L2(Regularizer):
     1.25
     """
 
+    ORIENTATION_FREE: ClassVar[bool] = True
+
     strength: Number = number(at_least=0)
 
     FORMULA: ClassVar[str] = "strength / 2 * sum(v**2 for v in w)"

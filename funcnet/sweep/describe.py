@@ -1,0 +1,86 @@
+r"""Experiments in words: a readable form in JSON, and the hashes by which a store knows them.
+
+describe_experiment   records as {"kind": name, field: …}, the rest as JSON has it
+hashes                of everything that decides the outcome of a trial, and of the same without `epochs`
+data_hash             of shapes, dtypes and bytes
+"""
+
+import hashlib
+import json
+from typing import Any
+
+import jax
+import numpy as np
+
+from funcnet.errors import describe, raise_error
+from funcnet.records import children, is_record
+
+
+def describe_experiment(node: Any) -> Any:
+    """Return a record as dicts, lists, text and numbers; numbers as training rounds them, in as few digits as identify.
+
+    Raises
+    ------
+    TypeError
+        For what has no readable form, such as the functions of an optimizer from elsewhere.
+
+    >>> import funcnet as fn, numpy as np
+    >>> describe_experiment(fn.SGD(np.float32(0.1)))["learning_rate"]
+    0.1
+
+    """
+    if node is None or isinstance(node, (str, bool, int)):
+        return node
+    if isinstance(node, float):
+        return _digits(node)
+    if is_record(node):
+        kind = type(node)
+        name = kind.__name__ if kind.__module__.startswith("funcnet.") else f"{kind.__module__}.{kind.__qualname__}"
+        return {"kind": name} | {field: describe_experiment(value) for field, value in children(node).items()}
+    if isinstance(node, (tuple, list)):
+        return [describe_experiment(value) for value in node]
+    if isinstance(node, dict):
+        return {str(key): describe_experiment(value) for key, value in node.items()}
+    if isinstance(node, (np.generic, np.ndarray, jax.Array)):
+        found = np.asarray(node).tolist()
+        return describe_experiment(found)
+    raise_error(
+        "an experiment to be swept must be made of records, numbers and names",
+        f"got {describe(node)}",
+        "an optimizer of funcnet, such as fn.preset(…), or fn.train for this experiment",
+        TypeError,
+    )
+
+
+def _digits(value: float) -> float:
+    return float(str(real_dtype().type(value)))
+
+
+def real_dtype() -> np.dtype[Any]:
+    """Return the dtype to which training rounds numbers."""
+    return np.dtype(np.float64 if jax.config.read("jax_enable_x64") else np.float32)
+
+
+def hashes(description: dict[str, Any]) -> tuple[str, str]:
+    """Return the hash of a described experiment, and that of its trajectory, in which `epochs` does not count.
+
+    Trials on one trajectory differ in nothing but when they end.
+    """
+    precision = str(real_dtype())
+
+    def one(words: dict[str, Any]) -> str:
+        return hashlib.sha256(f"{precision} {json.dumps(words, sort_keys=True)}".encode()).hexdigest()[:32]
+
+    return one(description), one(description | {"epochs": None})
+
+
+def data_hash(data: Any) -> str:
+    """Return a hash of arrays; None counts too."""
+    found = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(data, is_leaf=lambda leaf: leaf is None):
+        found.update(jax.tree_util.keystr(path).encode())
+        if leaf is not None:
+            array = np.ascontiguousarray(leaf)
+            found.update(f"{array.dtype}{array.shape}".encode())
+            found.update(array.tobytes())
+    return found.hexdigest()[:32]

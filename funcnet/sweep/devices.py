@@ -1,0 +1,60 @@
+r"""The devices that a sweep runs on."""
+
+import os
+import pathlib
+
+import jax
+
+from funcnet.errors import raise_error
+
+
+def use_cores(count: int | None = None) -> int:
+    """Give JAX one CPU device a core, so that a sweep keeps all cores busy; to be called before JAX computes anything.
+
+    Args:
+        count: the number of cores; None for all that this process may use.
+
+    Returns:
+        The number of CPU devices.
+
+    Raises:
+        RuntimeError: when JAX has started already, with another number.
+
+    """
+    wanted = available_cores() if count is None else count
+    if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1:
+        raise_error("count must be a whole number of at least 1", f"got {wanted!r}", f"{available_cores()}")
+    try:
+        jax.config.update("jax_num_cpu_devices", wanted)
+    except RuntimeError:
+        found = jax.local_device_count("cpu")
+        if found != wanted:
+            raise_error(
+                "the number of CPU devices must be set before JAX computes anything",
+                f"JAX has started with {found}",
+                f"fn.use_cores() at the top of the script, or JAX_NUM_CPU_DEVICES={wanted} in the environment",
+                RuntimeError,
+            )
+    return wanted
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def use_compilation_cache(folder: str | os.PathLike[str]) -> None:
+    """Keep compiled programs in a folder, so that a new process starts the same sweep without compiling again."""
+    path = pathlib.Path(folder).expanduser()
+    path.mkdir(parents=True, exist_ok=True)
+    jax.config.update("jax_compilation_cache_dir", str(path))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def idle_cores_hint(devices: tuple[jax.Device, ...]) -> str:
+    """Say so when a CPU's cores would stay idle; empty otherwise."""
+    cores = available_cores()
+    if devices[0].platform != "cpu" or len(devices) >= cores:
+        return ""
+    return f"{len(devices)} of {cores} cores in use: fn.use_cores() before JAX computes anything uses all"

@@ -1,0 +1,347 @@
+"""Figures and the report: nothing hidden, nothing run, nothing loaded; and it sorts in a real browser."""
+
+import contextlib
+import html.parser
+import http.client
+import itertools
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+import numpy as np
+import pytest
+
+import funcnet as fn
+from funcnet.sweep import report
+from funcnet.sweep.results import Results
+from funcnet.sweep.rows import Row
+
+NAN = float("nan")
+BASE = fn.Experiment(fn.mlp(8, 3), fn.SoftmaxCrossEntropy(), fn.Adam(0.01), epochs=6)
+NASTY = '<script>alert(1)</script> $x$ =1+1 &amp; " id="a" https://example.org'
+
+
+def results(bad=(), waiting=(), stopped="epochs", epochs=6):
+    """Return a sweep over networks, rates and seeds; runs in `bad` diverged, those in `waiting` have not run."""
+    networks = [fn.mlp(8, 3), fn.mlp(16, 8, 3, activation=fn.tanh)]
+    grid = list(itertools.product(networks, [1e-4, 1e-3, 1e-2, 1e-1], range(3)))
+    trials, rows, curves = [], [], []
+    for i, (network, rate, seed) in enumerate(grid):
+        trials.append(fn.replace(BASE, {"network": network, "optimizer.learning_rate": rate, "seed": seed}))
+        line = 0.1 * seed + abs(np.log10(rate) + 2) + 2.0 ** -np.arange(epochs) + 0.01 * len(network.layers)
+        if i in bad:
+            line = np.where(np.arange(epochs) < 3, line, NAN)
+        curves.append({"train_loss": line / 2, "validation_loss": line})
+        metrics = {"train_loss": line[-1] / 2, "validation_loss": line[-1], "test_loss": line[-1] + 0.1}
+        rows.append(Row(str(i), "diverged" if i in bad else stopped, epochs, epochs - 1, None, 0.1, metrics))
+        if i in waiting:
+            rows[-1] = Row(str(i), "waiting", 0, -1, None, 0.0, {})
+    return Results(trials, rows, curves.__getitem__, lambda i: None)
+
+
+class Page(html.parser.HTMLParser):
+    """Reads a page, requires that every element is closed in order, and keeps what it sees."""
+
+    VOID = ("meta", "input", "br", "link", "img")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.texts, self.cells = [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attributes]
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attributes]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] not in (["script"], ["style"]):
+            self.texts.append(data)
+        if self.open[-1:] == ["td"]:
+            self.cells[-1] += data
+
+
+# -- the page without a browser ---------------------------------------------------------------------------
+
+
+def test_page_is_well_formed_and_loads_nothing():
+    """Every element is closed, every reference stays inside, identifiers are unique, names are said to readers."""
+    text = report.render(results(bad=(3,), waiting=(5,)))
+    page = Page(text)
+    for _, name, value in page.attributes:
+        if name in ("src", "href", "xlink:href", "action", "data", "srcset"):
+            assert value.startswith(("#", "data:image/png;base64,")), (name, value)
+        assert not name.startswith("on")
+    assert not re.search(r"https?://|@import|url\((?!['\"]?#)", text)
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    for reference in re.findall(r'(?:href="#|url\(#)([^")]+)', text):
+        assert reference in ids
+    # A clipping rectangle without a size would hide all that is drawn.
+    clips = re.findall(r"<clipPath[^>]*>\s*<rect([^>]*)", text)
+    assert all('width="' in clip and 'height="' in clip for clip in clips)
+    assert page.tags.count("script") == 1
+    assert "link" not in page.tags
+    assert ("html", "lang", "en") in page.attributes
+    assert page.tags.count("button") == len(results().table()) + 1
+    assert "24 trials: 22 epochs, 1 diverged, 1 waiting; 2.3 s of training" in page.texts
+
+
+def test_what_comes_from_a_sweep_is_text():
+    """Tags, entities, dollars and addresses in names come out as they are, in the table and in the figures."""
+    found = results()
+    found.rows[:] = [row._replace(stopped=NASTY, metrics=row.metrics | {NASTY: 0.5}) for row in found.rows]
+    text = report.render(found)
+    page = Page(text)
+    assert page.tags.count("script") == 1
+    assert page.cells.count(NASTY) == len(found)
+    assert NASTY in page.texts
+
+
+def test_names_in_figures_are_text():
+    """A label between dollars is no formula, and one with brackets no tag."""
+    pytest.importorskip("matplotlib")
+    from funcnet.sweep import plots
+
+    found = results()
+    rows = [row._replace(metrics=row.metrics | {NASTY: 0.5 + k}) for k, row in enumerate(found.rows)]
+    figure = plots.metric_against(Results(found.experiments, rows, found.curves, found.params), NASTY, "network")
+    drawn = "<div>" + report.svg(figure, "f") + "</div>"
+    page = Page(drawn)
+    assert "script" not in page.tags
+    assert NASTY in [text.strip() for text in page.texts]
+
+
+def test_figures_are_reproducible():
+    """The same results give the same bytes."""
+    assert report.render(results(bad=(3,))) == report.render(results(bad=(3,)))
+
+
+def test_a_large_table_shows_the_best_rows():
+    """Above two thousand rows the page has the best ones, and says how to get all."""
+    trials = [fn.replace(BASE, {"seed": i}) for i in range(2100)]
+    rows = [Row(str(i), "epochs", 1, 0, None, 0.1, {"validation_loss": 1.0 / (i + 1)}) for i in range(2100)]
+    rows[7] = rows[7]._replace(stopped="diverged")
+    text = report.render(Results(trials, rows, lambda i: {"validation_loss": np.ones(1)}, lambda i: None))
+    assert "best 2,000 of 2,100 rows by validation_loss" in text
+    assert "results.to_csv(" in text
+    numbers = [int(n) for n in re.findall(r'<tr[^>]*data-stopped[^>]*><td class="number" data-value="(\d+)"', text)]
+    assert numbers == list(range(2099, 99, -1))
+
+
+@pytest.mark.parametrize("bad", [range(24), ()])
+def test_sweeps_without_a_winner_have_a_page(bad):
+    """All diverged, or none has run, or there are no rows at all."""
+    found = results(bad=bad, waiting=() if bad else range(24))
+    assert "No row has a finite metric" in report.render(found)
+    assert "0 trials" in report.render(Results([], [], lambda i: {}, lambda i: None))
+
+
+def test_the_file_is_whole_or_not_there(tmp_path, monkeypatch):
+    """A failure leaves the old file; success leaves nothing beside the new one."""
+    target = tmp_path / "report.html"
+    target.write_text("old")
+
+    def fail(results):
+        raise OSError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(report, "render", fail)
+        with pytest.raises(OSError, match="no"):
+            results().report(target)
+    assert target.read_text() == "old"
+    results().report(str(target))
+    assert target.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_without_matplotlib_the_page_says_what_is_missing(monkeypatch):
+    """The table needs no extra."""
+    monkeypatch.setattr(report.importlib.util, "find_spec", lambda name: None)
+    page = Page(report.render(results()))
+    assert any("Figures need matplotlib" in text for text in page.texts)
+    assert "svg" not in page.tags
+
+
+# -- figures ----------------------------------------------------------------------------------------------
+
+
+def words(figure):
+    """Return all text of a figure's first axes."""
+    axes = figure.axes[0]
+    legend = [text.get_text() for text in axes.get_legend().get_texts()] if axes.get_legend() else []
+    return " | ".join([axes.get_title(loc="left"), axes.get_xlabel(), axes.get_ylabel(), *legend])
+
+
+def test_figures_count_what_they_cannot_show():
+    """Titles, axes and legends; runs that diverged or have not run are named in every figure."""
+    pytest.importorskip("matplotlib")
+    found = results(bad=(3, 4), waiting=(5,))
+    rate, loss = "optimizer.learning_rate", "validation_loss"
+    by = words(found.plot_learning_curves(by=rate))
+    assert "23 runs, 2 diverged, 1 not run | epoch | validation_loss" in by
+    assert "0.001 (5 runs, 2 diverged)" in by
+    assert "diverged (2)" in words(found.plot_learning_curves("train_loss"))
+    against = found.plot_metric_against(loss, rate)
+    assert "21 runs, 2 diverged or not finite, 1 not run | optimizer.learning_rate" in words(against)
+    assert against.axes[0].get_xscale() == "log"
+    assert "diverged or not finite (2)" in words(against)
+    assert found.plot_metric_against(loss, "seed").axes[0].get_xscale() == "linear"
+    ticks = [text.get_text() for text in found.plot_metric_against(loss, "network").axes[0].get_xticklabels()]
+    assert ticks == ["16-tanh-8-tanh-3", "8-relu-3"]
+    heat = found.plot_heat_map(loss, rate, "network")
+    assert "2 diverged or not finite (hatched)" in words(heat)
+    assert sum(patch.get_hatch() is not None for patch in heat.axes[0].patches) == 1
+    assert any("2/2 bad" in text.get_text() for text in heat.axes[0].texts)
+    parallel = words(found.plot_parallel_coordinates(loss))
+    assert "21 runs, dark is good, without seed, 1 not run" in parallel
+    assert "diverged or not finite (2)" in parallel
+
+
+def test_means_of_figures_by_hand():
+    """The line of a group is the mean of its curves, the cell of a heat map the mean of its rows."""
+    pytest.importorskip("matplotlib")
+    found = results(bad=(0,))
+    curves = [found.curves(i)["validation_loss"] for i in (1, 2, 12, 13, 14)]
+    line = found.plot_learning_curves(by="optimizer.learning_rate").axes[0].lines[0]
+    np.testing.assert_allclose(line.get_ydata(), np.mean(curves, axis=0))
+    cells = found.plot_heat_map("validation_loss", "network", "optimizer.learning_rate").axes[0].collections[0]
+    values = found.table()["validation_loss"]
+    np.testing.assert_allclose(cells.get_array().ravel()[1], np.mean(values[1:3]))
+
+
+def test_figures_of_many_runs_say_how_many_they_show():
+    """Curves are read for some hundred runs at most."""
+    pytest.importorskip("matplotlib")
+    read = []
+    trials = [fn.replace(BASE, {"optimizer.learning_rate": 0.1 + i}) for i in range(1000)]
+    rows = [Row(str(i), "epochs", 1, 0, None, 0.1, {"validation_loss": 1.0 + i}) for i in range(1000)]
+    found = Results(trials, rows, lambda i: read.append(i) or {"validation_loss": np.ones(1)}, lambda i: None)
+    assert "300 of 1000 runs" in words(found.plot_learning_curves())
+    assert len(read) == 300
+    assert "500 of 1000 runs" in words(found.plot_parallel_coordinates("validation_loss"))
+
+
+def test_figures_name_near_misses():
+    """A field or metric that is not there is answered with those that are."""
+    pytest.importorskip("matplotlib")
+    found = results()
+    with pytest.raises(ValueError, match=r"got 'optimizer\.rate'.*one of optimizer\.learning_rate"):
+        found.plot_metric_against("validation_loss", "optimizer.rate")
+    with pytest.raises(ValueError, match="metric must be a column of the history"):
+        found.plot_learning_curves("validation_accuracy")
+    with pytest.raises(ValueError, match="two different fields"):
+        found.plot_heat_map("validation_loss", "seed", "seed")
+
+
+# -- the page in a browser --------------------------------------------------------------------------------
+
+
+class Browser:
+    """A session of the WebDriver protocol: the few commands that a reader's hands need."""
+
+    def __init__(self, port, program, profile):
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        arguments = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
+        options = {"binary": program, "args": [*arguments, "--window-size=1400,1000"]}
+        wishes = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        self.path = "/session"
+        self.path += "/" + self.ask("POST", "", {"capabilities": {"alwaysMatch": wishes}})["sessionId"]
+
+    def ask(self, method, path, body=None):
+        self.connection.request(method, self.path + path, None if body is None else json.dumps(body))
+        answer = json.loads(self.connection.getresponse().read())["value"]
+        assert not (isinstance(answer, dict) and "error" in answer), answer
+        return answer
+
+    def run(self, script):
+        return self.ask("POST", "/execute/sync", {"script": script, "args": []})
+
+    def element(self, selector):
+        found = self.ask("POST", "/element", {"using": "css selector", "value": selector})
+        return "/element/" + next(iter(found.values()))
+
+    def click(self, selector):
+        self.ask("POST", self.element(selector) + "/click", {})
+
+    def type(self, selector, text):
+        self.ask("POST", self.element(selector) + "/value", {"text": text})
+
+
+@pytest.fixture
+def browser():
+    """A headless Chromium, driven by chromedriver; both are programs of the machine, not of Python."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip("needs the programs chromium and chromedriver (in Debian: chromium chromium-driver)")
+    with contextlib.ExitStack() as stack:
+        profile = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        process = stack.enter_context(
+            subprocess.Popen([driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        )
+        stack.callback(process.terminate)
+        port = next(int(m[1]) for line in process.stdout if (m := re.search(r"successfully on port (\d+)", line)))
+        found = Browser(port, program, profile)
+        stack.callback(found.connection.close)
+        stack.callback(found.ask, "DELETE", "")
+        yield found
+
+
+def column_of(browser, number):
+    """Return what the visible rows show in a column, from top to bottom."""
+    rows = "[...document.querySelectorAll('#rows tbody tr')].filter(row => row.offsetParent !== null)"
+    return browser.run(f"return {rows}.map(row => row.cells[{number}].textContent)")
+
+
+def test_the_table_sorts_and_filters_in_a_browser(browser, tmp_path):
+    """Clicks on a header sort by number or text, NaN last both ways; words filter; the console stays silent."""
+    found = results(bad=(3,), waiting=(5,))
+    found.rows[6] = found.rows[6]._replace(stopped=NASTY)
+    path = pathlib.Path(tmp_path, "report.html")
+    found.report(path)
+    browser.ask("POST", "/url", {"url": path.as_uri()})
+
+    columns = ["row", *found.table()]
+    place = columns.index("validation_loss")
+    head = f"#rows thead th:nth-child({place + 1})"
+    losses = found.table()["validation_loss"]
+    order = [str(i) for i in np.argsort(np.where(np.isnan(losses), np.inf, losses), kind="stable") if i not in (3, 5)]
+    assert column_of(browser, 0) == [str(i) for i in range(24)]
+    browser.click(f"{head} button")
+    assert browser.run(f"return document.querySelector('{head}').getAttribute('aria-sort')") == "ascending"
+    assert column_of(browser, 0) == [*order, "3", "5"]
+    browser.click(f"{head} button")
+    assert browser.run(f"return document.querySelector('{head}').getAttribute('aria-sort')") == "descending"
+    assert column_of(browser, 0)[-2:] == ["3", "5"]
+    shown = [float(text) for text in column_of(browser, place)[:-2]]
+    assert shown == sorted(shown, reverse=True)
+
+    text = f"#rows thead th:nth-child({columns.index('network') + 1}) button"
+    browser.run(f"document.querySelector('{text}').focus()")
+    browser.type(text, "\ue007")  # the Enter key
+    assert browser.run("return document.querySelectorAll('[aria-sort]').length") == 1
+    assert column_of(browser, columns.index("network")) == ["8-relu-3"] * 12 + ["16-tanh-8-tanh-3"] * 12
+
+    browser.type("#filter", "tanh 0.001")
+    assert column_of(browser, 0) == ["15", "16", "17"]
+    assert browser.run("return document.getElementById('shown').textContent") == "3 of 24 rows"
+
+    assert browser.run("return document.querySelectorAll('script').length") == 1
+    assert browser.run("return performance.getEntriesByType('resource').length") == 0
+    assert [entry for entry in browser.ask("POST", "/se/log", {"type": "browser"}) if entry["level"] == "SEVERE"] == []
