@@ -35,7 +35,6 @@ class Trial:
     """One experiment on its way through the lanes."""
 
     experiment: Experiment
-    description: dict[str, Any]
     key: str
     trajectory: str
     curves: dict[str, list[np.ndarray]] = dataclasses.field(default_factory=dict)
@@ -45,8 +44,8 @@ class Trial:
     @classmethod
     def of(cls, experiment: Experiment) -> "Trial":
         """Describe an experiment and hash it."""
-        description = describe_experiment(experiment)
-        return cls(experiment, description, *hashes(description))
+        # The description is made anew when the trial has ended: kept for all, it would be most of the memory.
+        return cls(experiment, *hashes(describe_experiment(experiment)))
 
     def column(self, name: str) -> np.ndarray:
         """Return a column of the history as far as it goes."""
@@ -103,7 +102,7 @@ class Engine:
         rules = bool(stopping_rules(example))
         longest = max(trial.experiment.epochs for trial in trials)
         # Where trials may end by themselves, look often enough to give their lanes away.
-        self._most = options.segment or (max(1, -(-longest // 12)) if rules else WINDOW)
+        self._most = options.segment or (max(1, -(-longest // 15)) if rules else WINDOW)
 
     # -- chunks -------------------------------------------------------------------------------------
 
@@ -223,7 +222,7 @@ class Engine:
                     trial.key,
                     trial.trajectory,
                     self.options.context if stopped == "halved" else "",
-                    trial.description,
+                    trial.experiment,
                     stopped or REASONS[int(reason[i])],
                     trial.epochs,
                     at,
@@ -237,6 +236,8 @@ class Engine:
             )
         self.emit(finished)
         self.options.progress(finished, 0)
+        for i in lanes:
+            chunk.trials[i].curves = {}
 
     def standing_at(self, epoch: int) -> list[Trial]:
         """Return the trials that are parked at an epoch."""

@@ -19,7 +19,7 @@ import numpy as np
 from funcnet.errors import raise_error
 from funcnet.experiment import Experiment
 from funcnet.sweep.checks import checked, checked_data
-from funcnet.sweep.describe import data_hash
+from funcnet.sweep.describe import data_hash, describe_experiment
 from funcnet.sweep.devices import available_cores, idle_cores_hint
 from funcnet.sweep.engine import Engine, Interrupted, Options, Trial, groups
 from funcnet.sweep.halving import Halving
@@ -28,7 +28,7 @@ from funcnet.sweep.lanes import lanes_for
 from funcnet.sweep.progress import Progress
 from funcnet.sweep.results import Results
 from funcnet.sweep.rows import Row
-from funcnet.sweep.store import Finished, Store
+from funcnet.sweep.store import Finished, Store, Writer
 from funcnet.train import Data, monitored
 
 
@@ -122,11 +122,12 @@ def sweep(
         shown.skip(len(set(keys)) - len(trials))
         options = Options(keep, lanes, segment, own_order, context, interrupted, shown.update)
         try:
-            if executor is not None:
-                _run_elsewhere(trials, data, tested, options, store_, executor, halving)
-            elif trials:
-                shown.say(idle_cores_hint(chosen))
-                _run_here(trials, data, tested, chosen, options, store_, halving, (keys, given))
+            with Writer(store_) as write:
+                if executor is not None:
+                    _run_elsewhere(trials, data, tested, options, write, executor, halving)
+                elif trials:
+                    shown.say(idle_cores_hint(chosen))
+                    _run_here(trials, data, tested, chosen, options, store_, write, halving, (keys, given))
         except (Interrupted, KeyboardInterrupt):
             shown.show(last=True)
             message = f"stopped with {store_.count()} rows in {store_.path}; the same call with this store goes on"
@@ -149,13 +150,14 @@ def _run_here(
     devices: tuple[Any, ...],
     options: Options,
     store: Store,
+    write: Writer,
     halving: Halving | None,
     everyone: tuple[list[str], list[Experiment]],
 ) -> None:
     """Run all trials on this process's devices."""
     engines = []
     for group in groups(list(trials.values()), options.own_order):
-        engine = Engine(group, data, test, devices, options, store.write)
+        engine = Engine(group, data, test, devices, options, write)
         kept = store.resumable(trial.trajectory for trial in group)
         for trial in list(engine.waiting):
             key, epochs = kept.get(trial.trajectory, ("", 0))
@@ -169,6 +171,7 @@ def _run_here(
             for engine in engines:
                 ready(engine)
                 engine.advance(rung)
+            write.wait()
             survivors = _survivors(rung, engines, store, halving, everyone[0], options.context)
             for engine in engines:
                 engine.drop(rung, survivors)
@@ -207,7 +210,7 @@ def _adopt_ended(store: Store, trials: dict[str, Trial]) -> None:
     found = store.ended({trial.trajectory: key for key, trial in trials.items()})
     for key, (other, epochs) in found.items():
         if epochs <= trials[key].experiment.epochs:
-            store.copy(other, key, trials[key].description)
+            store.copy(other, key, describe_experiment(trials[key].experiment))
             del trials[key]
 
 
@@ -216,7 +219,7 @@ def _run_elsewhere(
     data: Data,
     test: Any,
     options: Options,
-    store: Store,
+    write: Writer,
     executor: Executor,
     halving: Halving | None,
 ) -> None:
@@ -238,7 +241,7 @@ def _run_elsewhere(
     try:
         for future in as_completed(futures):
             finished = future.result()
-            store.write(finished)
+            write(finished)
             options.progress(finished, sum(trial.epochs for trial in finished))
             if options.interrupted():
                 raise Interrupted

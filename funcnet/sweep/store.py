@@ -20,6 +20,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -28,7 +29,7 @@ import numpy as np
 
 from funcnet.errors import raise_error
 from funcnet.io import outline, rebuild
-from funcnet.sweep.describe import real_dtype
+from funcnet.sweep.describe import describe_experiment, real_dtype
 from funcnet.sweep.rows import Row
 
 FORMAT = "funcnet-sweep-1"
@@ -49,7 +50,7 @@ class Finished(NamedTuple):
     hash: str
     trajectory: str
     context: str  # empty, or what a halving's verdict depended on
-    experiment: Any  # in words
+    experiment: Any
     stopped: str
     epochs: int
     best_epoch: int
@@ -80,7 +81,9 @@ class Store:
     def _open(self) -> sqlite3.Connection:
         writable = os.access(self.path if self.path.exists() else self.path.parent, os.W_OK)
         mode = "rwc" if writable else "ro"
-        database = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
+        database = sqlite3.connect(
+            f"{self.path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30, check_same_thread=False
+        )
         database.isolation_level = None
         if writable:
             database.execute("PRAGMA journal_mode=WAL")
@@ -162,7 +165,13 @@ class Store:
         """Write a chunk of trials: all of it, or none."""
         rows = [
             (
-                *(t.hash, t.trajectory, t.context, json.dumps(t.experiment, ensure_ascii=False), t.stopped),
+                *(
+                    t.hash,
+                    t.trajectory,
+                    t.context,
+                    json.dumps(describe_experiment(t.experiment), ensure_ascii=False),
+                    t.stopped,
+                ),
                 *(t.epochs, t.best_epoch, t.first_bad_step, t.seconds, json.dumps(t.metrics)),
                 *(pack(t.curves), None if t.params is None else pack_tree(t.params)),
                 *(None if t.state is None else pack(t.state), json.dumps(versions()), time.time()),
@@ -249,6 +258,34 @@ class Store:
     def count(self) -> int:
         """Return the number of rows."""
         return int(self._database.execute("SELECT COUNT(*) FROM trials").fetchone()[0])
+
+
+class Writer:
+    """Writes chunks one after the other beside the sweep, which goes on computing; at most one waits."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._pool = store, ThreadPoolExecutor(1)
+        self._pending: Future[None] | None = None
+
+    def __call__(self, trials: list[Finished]) -> None:
+        """Hand over a chunk; what went wrong with the one before is raised here."""
+        self.wait()
+        self._pending = self._pool.submit(self._store.write, trials)
+
+    def wait(self) -> None:
+        """Wait until all that was handed over is in the file."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        try:
+            self.wait()
+        finally:
+            self._pool.shutdown()
 
 
 def _close(database: sqlite3.Connection, folder: str | None) -> None:
