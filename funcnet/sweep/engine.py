@@ -30,7 +30,7 @@ from funcnet.train import NEVER, Data, State, begin
 SEGMENT_SECONDS = 1.0  # how long the host waits for a segment before it looks again
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Trial:
     """One experiment on its way through the lanes."""
 

@@ -116,6 +116,7 @@ def sweep(
             theirs = Row("", "waiting", 0, -1, None, 0.0, {})  # the first process has the row
             done = {key: done.get(key, theirs) for key, there in zip(keys, known, strict=True) if there}
         trials = {trial.key: trial for trial in every if trial.key not in done}
+        del every
         _adopt_ended(store_, trials)
         total_epochs = sum(trial.experiment.epochs for trial in trials.values())
         shown = Progress(len(set(keys)), total_epochs, metric, enabled=progress and leads)
