@@ -144,15 +144,19 @@ def fn_train():
     return importlib.import_module("funcnet.train")
 
 
-def test_one_bad_trial_harms_itself_alone(trials, reference):
+def test_one_bad_trial_harms_itself_alone():
     """A rate of 1e6 ends 'diverged' with its first bad step; its neighbours keep their bits."""
-    bad = fn.replace(BASE, {"optimizer": fn.SGD(1e6), "loss": fn.SoftmaxCrossEntropy()})
-    good = [fn.replace(bad, {"optimizer.learning_rate": 0.1, "seed": i}) for i in range(6)]
-    alone = sweep(good)
-    mixed = sweep([*good[:3], fn.replace(bad, {"optimizer.learning_rate": 1e30}), *good[3:]])
-    row = mixed.rows[3]
-    assert row.stopped == "diverged"
-    assert 0 <= row.first_bad_step < row.epochs * 4
+    pair, held_out = (X[:30], X[:30, :1] - X[:30, 1:2]), (X[30:40], X[30:40, :1] - X[30:40, 1:2])
+    base = fn.replace(
+        BASE, {"network": fn.mlp(5, 1), "loss": fn.MeanSquaredError(), "optimizer": fn.SGD(0.1), "epochs": 12}
+    )
+    good = [fn.replace(base, {"seed": i}) for i in range(6)]
+    bad = fn.replace(base, {"optimizer.learning_rate": 1e6})
+    alone = sweep(good, pair, held_out, None)
+    mixed = sweep([*good[:3], bad, *good[3:]], pair, held_out, None)
+    run, row = fn.train(bad, pair, held_out), mixed.rows[3]
+    assert row.stopped == run.stopped == "diverged"
+    assert row.first_bad_step == run.first_bad_step
     others = fingerprints(mixed)
     assert others[:3] + others[4:] == fingerprints(alone)
     assert all(r.stopped == "epochs" for r in alone.rows)
@@ -498,3 +502,15 @@ def test_the_plan_predicts_memory():
         for what in ("plan", "sweep")
     )
     assert 0.75 <= predicted / measured <= 1.25, (predicted, measured)
+
+
+@pytest.mark.parametrize("columns", [False, True])
+def test_lanes_lower_for_cpu_gpu_and_tpu(columns):
+    """The program of a sweep is tied to no platform."""
+    lanes = importlib.import_module("funcnet.sweep.lanes")
+    data = fn_train().prepare(BASE, TRAIN, VALIDATION)[1]
+    programs = programs_for(lanes.structure_of(BASE), 4, tuple(jax.local_devices()[:1]), columns, False)
+    experiment = lanes.stack([BASE] * 4)
+    arguments = (experiment, programs.begin(experiment, data), np.full(4, 2, np.int32), data, np.int32(1))
+    exported = jax.export.export(programs.advance, platforms=["cpu", "cuda", "tpu"])(*arguments)
+    assert set(exported.platforms) == {"cpu", "cuda", "tpu"}

@@ -24,4 +24,3 @@ class Row(NamedTuple):
     first_bad_step: int | None  # the update that diverged
     seconds: float
     metrics: dict[str, float]  # at the best epoch, NaN where not measured; empty if it has not run
-    rung: int | None = None  # the epoch at which halving ended it
