@@ -99,7 +99,7 @@ def test_page_is_well_formed_and_loads_nothing():
     assert "link" not in page.tags
     assert ("html", "lang", "en") in page.attributes
     assert page.tags.count("button") == len(results().table()) + 1
-    assert "24 trials: 22 epochs, 1 diverged, 1 waiting; 2.3 s of training" in page.texts
+    assert "24 trials: 22 ran all epochs, 1 diverged, 1 waiting; 2.3 s of training" in page.texts
 
 
 def test_what_comes_from_a_sweep_is_text():

@@ -311,7 +311,7 @@ def test_text_shows_counts_the_best_and_the_first_rows():
     results = sweep(changes, [row(i, 1.0 / (i + 1)) for i in range(20)])
     text = repr(results)
     assert str(results) == text
-    assert text.startswith("20 trials: 20 epochs; 10 s of training\nbest validation_loss 0.05 in row 19")
+    assert text.startswith("20 trials: 20 ran all epochs; 10 s of training\nbest validation_loss 0.05 in row 19")
     assert "8-relu-3" in text
     assert "layers" not in text
     assert results.telling_fields() == ["network", "seed"]

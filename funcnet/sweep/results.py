@@ -40,6 +40,8 @@ from funcnet.sweep.words import (
     write_whole,
 )
 
+_ENDED = {"epochs": "ran all epochs", "patience": "ran out of patience", "tolerance": "came to rest"}
+
 
 class Results:
     r"""The rows of a sweep.
@@ -270,7 +272,7 @@ class Results:
 
     def headline(self) -> str:
         """Say how many trials there are, how they ended, and how long they took."""
-        ends = ", ".join(f"{count} {stopped}" for stopped, count in self.counts().items())
+        ends = ", ".join(f"{count} {_ENDED.get(stopped, stopped)}" for stopped, count in self.counts().items())
         alone = {row.hash: row.seconds for row in self.rows}
         return f"{counted(len(self), 'trial')}: {ends or 'none'}; {sum(alone.values()):.3g} s of training"
 
