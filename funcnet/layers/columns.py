@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from funcnet.activations.base import Activation, Elementwise
-from funcnet.activations.sigmoid import Sigmoid
+from funcnet.activations.leaky_relu import LeakyReLU
 from funcnet.activations.softmax import Softmax
 from funcnet.cases import Case
 from funcnet.errors import describe, raise_error
@@ -146,10 +146,10 @@ _W = {"kernel": [[0.5, 1.5], [-1.0, 0.25], [0.3, -0.2]], "bias": [0.1, -0.2, 0.4
 _V = {"kernel": [[0.7, -0.3, 0.2], [0.1, 0.9, -0.6]]}
 _X = [[1.0, 2.0], [-0.5, 0.3], [0.0, -1.0], [0.7, 0.7]]
 CASES = (
-    Case("ordinary", Columns(Chain(Dense(3), Sigmoid(), Dense(2, bias=False))), ((_W, (), _V), [[1.0, 2.0]])),
-    Case("batch", Columns(Chain(Dense(3), Sigmoid(), Dense(2, bias=False))), ((_W, (), _V), _X)),
+    Case("ordinary", Columns(Chain(Dense(3), LeakyReLU(0.1), Dense(2, bias=False))), ((_W, (), _V), [[1.0, 2.0]])),
+    Case("batch", Columns(Chain(Dense(3), LeakyReLU(0.1), Dense(2, bias=False))), ((_W, (), _V), _X)),
     Case("batch", Columns(Chain(Chain(Dense(3), Dropout(0.4)), Softmax())), (((_W, ()), ()), _X, 7)),
-    Case("extreme", Columns(Chain(Dense(3), Sigmoid())), ((_W, ()), [[1e30, -1e30], [0.0, 0.0]])),
+    Case("extreme", Columns(Chain(Dense(3), LeakyReLU(0.1))), ((_W, ()), [[1e30, -1e30], [0.0, 0.0]])),
     Case(
         "known",
         Columns(Chain(Dense(3))),
