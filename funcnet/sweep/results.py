@@ -60,7 +60,7 @@ class Results:
     >>> results.best("train_loss"), results.table()["optimizer.learning_rate"].tolist()
     (1, [0.1, 0.2])
     >>> print(results)
-    2 trials: 2 epochs; 0.2 s of training
+    2 trials: 2 ran all epochs; 0.2 s of training
     best train_loss 0.25 in row 1
     row  optimizer.learning_rate  train_loss  stopped  epochs  best_epoch  first_bad_step  seconds
       0                      0.1         0.5   epochs      20          19              -1      0.1
