@@ -325,7 +325,7 @@ t.sweep(t.killed_trials(), store={path!r}, segment=1)
 
 def killed_trials():
     base = fn.replace(BASE, {"epochs": 60, "stopping": fn.EarlyStopping(40)})
-    return fn.grid(base, {"seed": range(6 * KILLS + 6), "optimizer.learning_rate": [0.01, 0.1]})
+    return fn.grid(base, {"seed": range(14 * KILLS + 14), "optimizer.learning_rate": [0.01, 0.1]})
 
 
 def test_kill_9_loses_nothing(tmp_path):

@@ -99,6 +99,9 @@ class Engine:
         self._seconds_an_epoch: float | None = None
         # Processes that work together must not take their decisions by the clock.
         self._in_step = spans_processes(devices)
+        if not self._in_step:
+            # Once, on every device: else each segment would copy them again.
+            self.data, self.test = jax.device_put((data, test), self.programs.everywhere)
         rules = bool(stopping_rules(example))
         longest = max(trial.experiment.epochs for trial in trials)
         # Where trials may end by themselves, look often enough to give their lanes away.

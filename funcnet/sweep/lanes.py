@@ -25,7 +25,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Spec
 
 from funcnet.experiment import Experiment
@@ -51,7 +51,7 @@ class Programs:
     measure: Any
     lanes: int  # of one device
     width: int  # of all devices
-    columns: bool
+    everywhere: NamedSharding  # of what all lanes share
 
 
 def lanes_for(experiment: Experiment, data: Data, platform: str) -> int:
@@ -71,7 +71,7 @@ def stack(experiments: Sequence[Experiment], own_order: bool = False) -> Experim
     columns = zip(*(jax.tree.leaves(experiment) for experiment in experiments), strict=True)
     leaves = canonical([np.stack(column) for column in columns])
     stacked: Experiment = jax.tree.unflatten(jax.tree.structure(_windowed(experiments[0])), leaves)
-    return stacked if own_order else _with_seed(stacked, stacked.data_seed[0])
+    return stacked if own_order else _with(stacked, data_seed=stacked.data_seed[0])
 
 
 def structure_of(experiment: Experiment) -> Any:
@@ -79,17 +79,17 @@ def structure_of(experiment: Experiment) -> Any:
     return jax.tree.structure(_windowed(experiment))
 
 
+def _with(experiment: Any, **fields: Any) -> Any:
+    """Replace fields without validating: a mapped experiment holds arrays, axes or specifications in their place."""
+    copy = object.__new__(Experiment)
+    copy.__dict__.update(children(experiment) | fields)
+    return copy
+
+
 def _windowed(experiment: Experiment) -> Experiment:
     # How long a trial runs is its limit, not structure; its history is cut into windows.
-    copy = object.__new__(Experiment)
-    copy.__dict__.update(children(experiment) | {"epochs": WINDOW})
-    return copy
-
-
-def _with_seed(experiment: Any, value: Any) -> Any:
-    copy = object.__new__(Experiment)
-    copy.__dict__.update(children(experiment) | {"data_seed": value})
-    return copy
+    found: Experiment = _with(experiment, epochs=WINDOW)
+    return found
 
 
 def in_columns(experiment: Experiment, data: Data) -> bool:
@@ -118,7 +118,7 @@ def programs_for(structure: Any, lanes: int, devices: tuple[Any, ...], columns: 
     example = jax.tree.unflatten(structure, [0] * structure.num_leaves)
 
     def over(value: Any, shared: Any) -> tuple[Any, Any]:
-        experiment = _with_seed(jax.tree.map(lambda _: value, example), value if own_order else shared)
+        experiment = _with(jax.tree.map(lambda _: value, example), data_seed=value if own_order else shared)
         state = State(*[value] * len(State._fields))._replace(**dict.fromkeys(_SHARED, shared))
         return experiment, state
 
@@ -136,8 +136,8 @@ def programs_for(structure: Any, lanes: int, devices: tuple[Any, ...], columns: 
 
     def run(experiment: Experiment, state: State, limit: jax.Array, data: Data, until: jax.Array) -> Any:
         if columns:
-            experiment = _with_network(experiment, Columns(experiment.network))
-        in_axes = (_with_network(axes, Columns(axes.network)) if columns else axes, state_axes)
+            experiment = _with(experiment, network=Columns(experiment.network))
+        in_axes = (_with(axes, network=Columns(axes.network)) if columns else axes, state_axes)
         one = jax.vmap(lambda e, s: run_epoch(e, s, data), in_axes=in_axes, out_axes=state_axes)
 
         def active(state: State) -> jax.Array:
@@ -183,11 +183,5 @@ def programs_for(structure: Any, lanes: int, devices: tuple[Any, ...], columns: 
         measure=compiled(measure, (specs, lane, Spec(), Spec()), lane),
         lanes=lanes,
         width=lanes * len(devices),
-        columns=columns,
+        everywhere=NamedSharding(mesh, Spec()),
     )
-
-
-def _with_network(experiment: Any, network: Any) -> Any:
-    copy = object.__new__(Experiment)
-    copy.__dict__.update(children(experiment) | {"network": network})
-    return copy
