@@ -1,0 +1,1 @@
+"""Real problems, each solved beside an honest baseline."""

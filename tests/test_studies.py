@@ -1,0 +1,86 @@
+"""The pages of the studies: each is what its record makes, and the record can be had again."""
+
+import importlib.util
+
+import jax
+import pytest
+
+from experiments import study
+
+NAMES = study.names()
+
+
+@pytest.fixture
+def as_users_run_it():
+    """JAX as it is out of the box: 32-bit, with its usual promotions."""
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def load(name):
+    """Import a study; skip where a package that it needs is not installed."""
+    try:
+        return study.load(name)
+    except ModuleNotFoundError as error:
+        pytest.skip(f"needs {error.name}, of the experiments extra")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_is_what_its_record_makes(name):
+    """The page shows the record's numbers, and the record was made by the code as it stands."""
+    module, record = load(name), study.record_of(name)
+    again = f"python -m experiments {name}"
+    assert record["code"] == study.fingerprint(module), f"the study has changed since it was measured: {again}"
+    page = (study.DOCS / f"{name}.md").read_text()
+    assert page == study.page(name, module, record), f"the page is not that of the record: {again} --show"
+    assert page.split("\n\n")[1].startswith("**"), "a verdict comes first, in bold"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="run with the experiments extra")
+@pytest.mark.parametrize("name", NAMES)
+def test_small_numbers_can_be_had_again(name, as_users_run_it):
+    """Measuring at small size finds the recorded numbers."""
+    module = load(name)
+    found = study.plain(module.measure(small=True))
+    tolerance = getattr(module, "TOLERANCE", study.TOLERANCE)
+    assert study.differences(study.record_of(name)["small"], found, tolerance) == []
+
+
+def test_a_drift_is_seen():
+    """Numbers that have moved, gone or come are named; seconds may differ."""
+    recorded = {"loss": [0.5, 1.0], "seconds": 3.0, "kind": "ReLU"}
+    assert study.differences(recorded, {"loss": [0.5, 1.001], "seconds": 9.0, "kind": "ReLU"}, 0.01) == []
+    found = study.differences(recorded, {"loss": [0.5, 1.1], "seconds": 3.0, "kind": "tanh"}, 0.01)
+    assert found == [".loss.1: 1.0 was recorded, 1.1 found", ".kind: 'ReLU' was recorded, 'tanh' found"]
+    assert study.differences({"a": 1}, {"b": 1}, 0.5)
+    assert study.differences([1.0, 2.0], [1.0], 0.5)
+    assert study.differences([1.0], ["nan"], 0.5)
+
+
+def test_the_fingerprint_knows_what_measures():
+    """Code that measures changes the fingerprint; words, tables and pictures do not."""
+
+    class Source:
+        pass
+
+    def fingerprint(text, tmp_path_factory=None):
+        import linecache
+        import types
+
+        module = types.ModuleType("made_up")
+        module.__file__ = f"<made up {hash(text)}>"
+        linecache.cache[module.__file__] = (len(text), None, text.splitlines(keepends=True), module.__file__)
+        return study.fingerprint(module)
+
+    base = '"""Title."""\ndef measure(small):\n    """Do."""\n    return {"a": 1}\ndef verdict(n):\n    return "yes"\n'
+    assert fingerprint(base) == fingerprint(base.replace("Title", "Other").replace("yes", "no").replace("Do.", "Did."))
+    assert fingerprint(base) != fingerprint(base.replace('"a": 1', '"a": 2'))
+
+
+def test_pages_without_a_study():
+    """Every record and page in the folders of the studies belongs to a study."""
+    for group in study.GROUPS:
+        for suffix, folder in ((".md", study.DOCS), (".json", study.DOCS / "records"), (".png", study.DOCS / "images")):
+            for path in (folder / group).glob(f"*{suffix}"):
+                name = f"{group}/{path.stem}"
+                assert name in NAMES or path.stem == "index", path
