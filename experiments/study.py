@@ -85,7 +85,7 @@ def fingerprint(study: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return numbers as JSON gives them back, to the nine digits that float32 needs; what is not finite becomes text."""
+    """Return numbers as JSON gives them back, to the nine digits float32 needs; what is not finite becomes text."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if hasattr(value, "tolist"):
