@@ -62,6 +62,6 @@ def verdict(numbers):
     return (
         f"**Holds.** The three values are exact, and the relative error between them is at most {worst:.1g} from z = "
         "−87 up. In arithmetic the limits are reached early: float32 gives exactly 1 somewhere between z = 16 and 18, "
-        "where 1 − sigmoid falls below half a unit in the last place, and 0 below z = −87, where the value is less than "
+        "where 1 − sigmoid falls below half a unit in the last place, and 0 below z = −87, where the value is under "
         f"the smallest normal number. Sums of softmax are within {furthest:.1g} of 1, whatever the size of the logits."
     )
