@@ -11,8 +11,9 @@ question, what is measured and how), and that holds four functions of its number
                                    so that numbers that no longer bear it out stop the study
 
 `python -m experiments NAME` measures at full and at small size, keeps both in docs/records/NAME.json, and writes the
-page docs/NAME.md and the picture docs/images/NAME.png. The tests require that every page is what its record makes, that
-the record was made by the code as it stands, and that measuring at small size finds the recorded numbers again.
+page docs/NAME.md, the picture docs/images/NAME.png and the index of its group, whose top is the docstring of the
+package. The tests require that every page is what its record makes, that the record was made by the code as it stands,
+and that measuring at small size finds the recorded numbers again.
 """
 
 import ast
@@ -119,6 +120,21 @@ def page(name: str, study: Any, record: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def index(group: str) -> str:
+    """Return the index of a group: the docstring of its package, and what its pages say in bold."""
+    title, _, text = inspect.cleandoc(load(group).__doc__).partition("\n")
+    pages = [name for name in names() if name.startswith(f"{group}/") and (DOCS / f"{name}.md").exists()]
+    rows = []
+    for name in pages:
+        heading, result = (DOCS / f"{name}.md").read_text().split("\n\n")[:2]
+        rows.append((f"[{heading.removeprefix('# ')}]({name}.md)", f"**{result.split('**')[1]}**"))
+    parts = [f"# {title.rstrip('.')}", text.strip()]
+    if pages:
+        table = Table("", ("study", "result"), rows).markdown().strip()
+        parts += [table, "\n".join(["```{toctree}", ":hidden:", "", *pages, "```"])]
+    return "\n\n".join(parts) + "\n"
+
+
 def measure(name: str) -> None:
     """Measure a study at both sizes, and keep the record."""
     study, started = load(name), time.perf_counter()
@@ -150,6 +166,9 @@ def show(name: str) -> None:
     path = DOCS / f"{name}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page(name, study, record))
+    if "/" in name:
+        group = name.split("/")[0]
+        (DOCS / f"{group}.md").write_text(index(group))
 
 
 def machine() -> str:

@@ -46,6 +46,13 @@ def test_small_numbers_can_be_had_again(name, as_users_run_it):
     assert study.differences(study.record_of(name)["small"], found, tolerance) == []
 
 
+@pytest.mark.parametrize("group", study.GROUPS)
+def test_an_index_is_what_its_pages_make(group):
+    """The index of a group lists its pages with what they say in bold."""
+    found = (study.DOCS / f"{group}.md").read_text()
+    assert found == study.index(group), f"the index is not that of the pages: python -m experiments {group} --show"
+
+
 def test_a_drift_is_seen():
     """Numbers that have moved, gone or come are named; seconds may differ."""
     recorded = {"loss": [0.5, 1.0], "seconds": 3.0, "kind": "ReLU"}

@@ -1,0 +1,50 @@
+"""The documentation site: `python -m sphinx -W --keep-going docs docs/_build`, with the `docs` extra."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "extensions"))
+
+import funcnet
+
+project = "funcnet"
+author = "The funcnet developers"
+version = release = funcnet.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.linkcode",
+    "docstrings",
+    "sources",
+]
+exclude_patterns = ["_build", "records"]
+suppress_warnings = ["toc.empty_glob"]  # a group of studies may be empty
+
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
+myst_heading_anchors = 4
+highlight_language = "none"  # formulas stand in indented blocks
+default_role = "literal"  # `code` in docstrings
+smartquotes = False
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the words of the docstrings say more: shapes, ranges, what None means
+maximum_signature_line_length = 100
+toc_object_entries_show_parents = "hide"
+napoleon_use_ivar = True
+
+html_theme = "furo"
+html_title = "funcnet"
+html_static_path = ["static"]
+html_css_files = ["funcnet.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {"navigation_with_keys": True}
+
+
+def linkcode_resolve(domain: str, info: dict[str, str]) -> str | None:
+    """Lead from an entry of the reference to the page of its source; all entries are in docs/reference."""
+    import sources
+
+    return sources.page_of_object(info["module"], info["fullname"], "../")

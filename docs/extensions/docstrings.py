@@ -1,0 +1,127 @@
+"""Docstrings of funcnet as reStructuredText: what is aligned stays as it stands, and formulas come with their class.
+
+The docstrings are plain text with Unicode mathematics. Aligned paragraphs become literal blocks; characters
+that reStructuredText would read as markup are escaped; sections of arguments and errors are left to napoleon. The first
+class of a module that is shown brings the module's docstring, in which a concept's formulas and derivation stand.
+"""
+
+import importlib
+import inspect
+import re
+import sys
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+import funcnet
+
+SECTION = re.compile(r"\s*(Args|Raises|Returns|Attributes|Yields):?\s*(\n\s*-+)?$")
+RULE = re.compile(r"=+(\s+=+)+\s*")
+LEAD = re.compile(r"^([A-Z][\w-]*(?: \w+)?)\. (?=\S)")
+CODE = re.compile(r"(`[^`]+`)")
+
+
+def escaped(text: str) -> str:
+    """Escape markup outside of code marks."""
+    parts = CODE.split(text)
+    parts[::2] = [re.sub(r"([\\*|])|(?<=\w)(_)(?!\w)", r"\\\1\2", part) for part in parts[::2]]
+    parts[1::2] = [part.replace("\\", "\\\\") for part in parts[1::2]]
+    return re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", "".join(parts))
+
+
+def aligned(lines: list[str]) -> bool:
+    """Tell whether a paragraph is set in columns, or indented."""
+    return any(re.search(r"\S {2,}\S", line) for line in lines) or all(line.startswith("  ") for line in lines)
+
+
+def table(lines: list[str]) -> list[str]:
+    """Return a table between rules of = with its cells escaped; a row without a first cell goes on with the last."""
+    columns = [match.span() for match in re.finditer("=+", lines[0])]
+    columns[-1] = (columns[-1][0], 999)
+    rows: list[list[str]] = []
+    for line in lines[1:-1]:
+        cells = [escaped(line[start:end].strip()) for start, end in columns]
+        if set(line) <= {"=", " "}:
+            continue
+        if cells[0]:
+            rows.append(cells)
+        else:
+            rows[-1] = [f"{old} {more}".strip() for old, more in zip(rows[-1], cells, strict=True)]
+    out = [".. list-table::", f"   :header-rows: {1 if set(lines[2]) <= {'=', ' '} else 0}", ""]
+    return out + [f"   {'* -' if i == 0 else '  -'} {cell}".rstrip() for row in rows for i, cell in enumerate(row)]
+
+
+def arguments(lines: list[str]) -> list[str]:
+    """Turn lines `name : text` into a section that napoleon reads."""
+    named = [re.sub(r"^(\w+) : ", r"\1: ", line) for line in lines]
+    return ["Args:", *("    " + argument(line) for line in named)]
+
+
+def restructured(text: str) -> list[str]:
+    """Return a docstring as lines of reStructuredText."""
+    out: list[str] = []
+    section = literal = False
+    for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(text)):
+        lines = paragraph.splitlines()
+        header = SECTION.match("\n".join(lines[:2]) if len(lines) > 1 and set(lines[1].strip()) == {"-"} else lines[0])
+        if lines[0].lstrip().startswith(">>>"):
+            section, block = False, lines
+        elif header or (section and lines[0].startswith(" ")):
+            section, block = True, [argument(line) for line in lines]
+        elif RULE.fullmatch(lines[0]):
+            section, block = False, table(lines)
+        elif re.match(r"\w+ : ", lines[0]):
+            section, block = False, arguments(lines)
+        elif aligned(lines):
+            section, block = False, [*([] if literal else ["::", ""]), *("    " + line for line in lines)]
+        else:
+            prose = escaped(" ".join(line.strip() for line in lines))
+            section, block = False, [LEAD.sub(r"**\1.** ", prose)]
+        literal = not section and block[-1].startswith("    ") and (block[0] == "::" or literal)
+        out += [*block, ""]
+    return out
+
+
+def argument(line: str) -> str:
+    """Escape a line of a section, except for the name that napoleon reads."""
+    match = re.match(r"(\s*\*{0,2}\w+:)( .*)", line)
+    return match[1] + escaped(match[2]) if match else escaped(line)
+
+
+def instance_of(cls: type) -> str:
+    """Return the public name of the instance of a class that stands ready, or nothing."""
+    return next((name for name in funcnet.__all__ if type(getattr(funcnet, name)) is cls), "")
+
+
+def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Rewrite one docstring."""
+    new = restructured("\n".join(lines))
+    if what == "class":
+        if ready := instance_of(obj):
+            new += [f"``fn.{ready}`` stands ready: it is ``{getattr(funcnet, ready)!r}``.", ""]
+        module = sys.modules[obj.__module__]
+        shown: dict[str, str] = app.env.__dict__.setdefault("funcnet_modules", {})
+        if module.__name__.count(".") == 2 and shown.setdefault(module.__name__, name) == name:
+            new += [".. container:: formulas", ""]
+            new += ["    " + line for line in restructured((module.__doc__ or "").split("\n\n>>>")[0])]
+    lines[:] = new
+
+
+class Docstring(SphinxDirective):
+    """`.. docstring:: funcnet.train` shows the docstring of a module."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return its nodes."""
+        text = importlib.import_module(self.arguments[0]).__doc__ or ""
+        return self.parse_text_to_nodes("\n".join(restructured(text)))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect, before napoleon."""
+    app.add_directive("docstring", Docstring)
+    app.connect("autodoc-process-docstring", process, priority=400)
+    return {"parallel_read_safe": False, "parallel_write_safe": True}
