@@ -1,7 +1,8 @@
-r"""Data: one shipped set, four generators, splitting and scaling, and loaders for CSV and IDX files.
+r"""Data: two shipped sets, four generators, splitting and scaling, and loaders for CSV and IDX files.
 
 ========================  ==============================================================================
 `digits()`                1,797 handwritten digits of 8 × 8 pixels, shipped with the package, ready split
+`first_names()`           8,422 first names: in a female list, in a male list, in both; shipped, ready split
 `xor` `spirals` `moons`   points in the plane whose classes no straight line separates
 `regression`              noisy linear or sine-shaped targets; `regression_coefficients` tells the truth
 `split` `standardize`     three disjoint parts; zero mean and unit variance, measured on the training part
@@ -19,6 +20,7 @@ predicts. Nothing is read from disk before a function is called.
 """
 
 from funcnet.data.digits import digits
+from funcnet.data.first_names import first_names
 from funcnet.data.generators import moons, regression, regression_coefficients, spirals, xor
 from funcnet.data.idx import idx
 from funcnet.data.image_sets import image_set
@@ -32,6 +34,7 @@ __all__ = [
     "Table",
     "csv",
     "digits",
+    "first_names",
     "idx",
     "image_set",
     "moons",
