@@ -8,7 +8,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent / "extensions"))
 import funcnet
 
 project = "funcnet"
-author = "The funcnet developers"
+copyright = "the funcnet developers"
 version = release = funcnet.__version__
 
 extensions = [
@@ -26,16 +26,18 @@ myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 4
 highlight_language = "none"  # formulas stand in indented blocks
 default_role = "literal"  # `code` in docstrings
-smartquotes = False
+smartquotes_action = "D"  # -- is a dash
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the words of the docstrings say more: shapes, ranges, what None means
-maximum_signature_line_length = 100
+autodoc_preserve_defaults = True
 toc_object_entries_show_parents = "hide"
 napoleon_use_ivar = True
+napoleon_use_rtype = False
 
 html_theme = "furo"
 html_title = "funcnet"
+pygments_dark_style = "github-dark"
 html_static_path = ["static"]
 html_css_files = ["funcnet.css"]
 html_copy_source = False

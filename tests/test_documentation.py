@@ -1,20 +1,26 @@
-"""What the documentation shows is what happens: every example of a docstring, and the README's."""
+"""What the documentation shows is what happens: every example of a docstring and of a page."""
 
 import doctest
-import importlib
+import importlib.util
 import os
 import pathlib
 import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 
 import jax
 import pytest
 
 import funcnet
+from tests import pages
 
 ROOT = pathlib.Path(__file__).parent.parent
+PAGES = [
+    "README.md",
+    *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts),
+]
 MODULES = ["funcnet"] + [
     module.name
     for module in pkgutil.walk_packages(funcnet.__path__, "funcnet.")
@@ -56,20 +62,59 @@ def test_quick_start_has_two_commands():
     assert len(re.findall(r"^```", section, re.M)) == 4
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/sweeps.md"])
-def test_code_of_pages_runs(page, tmp_path):
-    """The Python blocks of a page run one after the other, as a reader would paste them."""
-    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.S | re.M)
-    assert blocks, page
+@pytest.mark.parametrize("page", [page for page in PAGES if pages.runs(page)])
+def test_code_of_pages_runs(page, tmp_path, monkeypatch, as_users_run_it):
+    """The Python blocks of a page run one after the other, as a reader would paste them, and print what it shows."""
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / page).read_text()
+    if "use_cores(" not in text and page != "README.md":
+        pages.run(page, text)
+        return
+    # Cores are counted before JAX computes anything: these pages need a process of their own.
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    code = [sys.executable, "-W", "error", "-c", "".join(blocks)]
+    code = [sys.executable, "-W", "error", ROOT / "tests" / "pages.py", page]
     done = subprocess.run(code, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
-)
+def test_a_wrong_output_is_seen():
+    """A page that shows another output, or code that fails, is rejected; a rounding error more or less is not."""
+    pages.run(
+        "page",
+        "```python\nx = 2\n```\n\n```pycon\n>>> x + 1\n3\n>>> print('worst 3.1e-16 relative')\nbit for bit\n```\n",
+    )
+    with pytest.raises(AssertionError, match="Expected"):
+        pages.run("page", "```pycon\n>>> 1 + 1\n3\n```\n")
+    with pytest.raises(ZeroDivisionError):
+        pages.run("page", "```python\n1 / 0\n```\n")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_all_code_is_run(page):
+    """Examples stand in fenced blocks, and what their languages are called is known."""
+    text = (ROOT / page).read_text()
+    found = pages.blocks(text)
+    known = {"python", "pycon", "sh", "console", "toctree", "eval-rst", "math", "text"}
+    assert {language for language, _, _ in found} <= known
+    prompts = sum(code.count(">>> ") for language, _, code in found if language == "pycon")
+    assert text.count(">>> ") == prompts, "an example stands outside of the blocks that are run"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_of_pages_exist(page):
+    """Modules, scripts, extras and folders that the shell blocks name are there."""
+    shell = [code for language, _, code in pages.blocks((ROOT / page).read_text()) if language in ("sh", "console")]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for code in shell:
+        for module in re.findall(r"python3? -m ([\w.]+)", code):
+            assert module in ("pip", "pytest", "sphinx", "venv") or importlib.util.find_spec(module), module
+        for names in re.findall(r"\[([\w,]+)\]", code):
+            assert set(names.split(",")) <= set(extras), names
+        for path in re.findall(r"(?<![\w.])(?:experiments|tests|docs(?!/_build)|funcnet)/[\w/.]+", code):
+            assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_local_links_and_named_tests_exist(page):
     """Every relative link of a page leads to a file, and every test that a page names exists."""
     text = (ROOT / page).read_text()

@@ -9,6 +9,7 @@ import importlib
 import inspect
 import re
 import sys
+import textwrap
 from typing import Any
 
 from docutils import nodes
@@ -19,6 +20,7 @@ import funcnet
 
 SECTION = re.compile(r"\s*(Args|Raises|Returns|Attributes|Yields):?\s*(\n\s*-+)?$")
 RULE = re.compile(r"=+(\s+=+)+\s*")
+WIDTH = 116  # of preformatted text, in characters
 LEAD = re.compile(r"^([A-Z][\w-]*(?: \w+)?)\. (?=\S)")
 CODE = re.compile(r"(`[^`]+`)")
 
@@ -59,23 +61,54 @@ def arguments(lines: list[str]) -> list[str]:
     return ["Args:", *("    " + argument(line) for line in named)]
 
 
+def wrapped(lines: list[str]) -> list[str]:
+    """Fill the last column of a paragraph in columns anew, so that no line is longer than WIDTH."""
+    if max(map(len, lines)) <= WIDTH:
+        return lines
+    filled: list[str] = []
+    for before, line in zip(["", *lines], lines, strict=False):
+        indent = len(line) - len(line.lstrip())
+        if len(before) > WIDTH - 15 and indent > 0:  # the line before was full: the sentence goes on
+            filled[-1] += " " + line.strip()
+        else:
+            filled.append(line)
+    out = []
+    for line in filled:
+        column = max([match.end() for match in re.finditer(r"^ +|(?<=\S) {2,}", line)], default=0)
+        out += textwrap.wrap(line, WIDTH, subsequent_indent=" " * column, replace_whitespace=False) or [""]
+    return out
+
+
+def google(lines: list[str]) -> list[str]:
+    """Return a section that is underlined, as in NumPy's docstrings, in the style of Google's, which ends by itself."""
+    if len(lines) < 2 or set(lines[1].strip()) != {"-"}:
+        return lines
+    out = [f"{lines[0]}:"]
+    for line in lines[2:]:
+        if line.startswith(" "):
+            out[-1] += " " + line.strip()
+        else:
+            out.append(f"    {line}:")
+    return out
+
+
 def restructured(text: str) -> list[str]:
     """Return a docstring as lines of reStructuredText."""
     out: list[str] = []
     section = literal = False
-    for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(text)):
+    for paragraph in filter(None, re.split(r"\n\s*\n", inspect.cleandoc(text))):
         lines = paragraph.splitlines()
         header = SECTION.match("\n".join(lines[:2]) if len(lines) > 1 and set(lines[1].strip()) == {"-"} else lines[0])
         if lines[0].lstrip().startswith(">>>"):
             section, block = False, lines
         elif header or (section and lines[0].startswith(" ")):
-            section, block = True, [argument(line) for line in lines]
+            section, block = True, [argument(line) for line in google(lines)]
         elif RULE.fullmatch(lines[0]):
             section, block = False, table(lines)
         elif re.match(r"\w+ : ", lines[0]):
             section, block = False, arguments(lines)
         elif aligned(lines):
-            section, block = False, [*([] if literal else ["::", ""]), *("    " + line for line in lines)]
+            section, block = False, [*([] if literal else ["::", ""]), *("    " + line for line in wrapped(lines))]
         else:
             prose = escaped(" ".join(line.strip() for line in lines))
             section, block = False, [LEAD.sub(r"**\1.** ", prose)]
@@ -96,17 +129,24 @@ def instance_of(cls: type) -> str:
 
 
 def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Rewrite one docstring."""
-    new = restructured("\n".join(lines))
+    """Rewrite one docstring: what a class is, the formulas of its module, then arguments and examples."""
+    first, _, rest = "\n".join(lines).partition("\n\n")
+    new = restructured(first)
     if what == "class":
+        module = sys.modules[obj.__module__]
+        if module.__name__.count(".") == 2 and shown(app.env).setdefault(module.__name__, name) == name:
+            _, _, formulas = (module.__doc__ or "").split("\n\n>>>")[0].partition("\n\n")
+            if formulas:
+                new += [".. container:: formulas", "", *("    " + line for line in restructured(formulas))]
         if ready := instance_of(obj):
             new += [f"``fn.{ready}`` stands ready: it is ``{getattr(funcnet, ready)!r}``.", ""]
-        module = sys.modules[obj.__module__]
-        shown: dict[str, str] = app.env.__dict__.setdefault("funcnet_modules", {})
-        if module.__name__.count(".") == 2 and shown.setdefault(module.__name__, name) == name:
-            new += [".. container:: formulas", ""]
-            new += ["    " + line for line in restructured((module.__doc__ or "").split("\n\n>>>")[0])]
-    lines[:] = new
+    lines[:] = new + restructured(rest)
+
+
+def shown(environment: Any) -> dict[str, str]:
+    """Return by which entry each module's docstring is shown."""
+    found: dict[str, str] = environment.__dict__.setdefault("funcnet_modules", {})
+    return found
 
 
 class Docstring(SphinxDirective):
@@ -117,6 +157,7 @@ class Docstring(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return its nodes."""
         text = importlib.import_module(self.arguments[0]).__doc__ or ""
+        shown(self.env)[self.arguments[0]] = "docstring"
         return self.parse_text_to_nodes("\n".join(restructured(text)))
 
 

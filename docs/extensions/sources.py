@@ -19,6 +19,10 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
+from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util.nodes import make_refnode
+
+import funcnet
 
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDERS = ("", "funcnet/", "tests/")  # where a file named in code marks is looked for
@@ -76,7 +80,7 @@ class Links(SphinxTransform):
             if file in files():
                 node.replace_self(self.link(file, "", node.children))
         for node in list(self.document.findall(nodes.literal)):
-            match = NAMED.fullmatch(node.astext())
+            match = NAMED.fullmatch(re.sub("/$", "/__init__.py", node.astext()))
             if match and not isinstance(node.parent, nodes.reference):
                 file, name = match[1], match[2] or ""
                 known = [
@@ -89,6 +93,25 @@ class Links(SphinxTransform):
         """Return a reference to the page of a file."""
         uri = self.app.builder.get_relative_uri(self.env.docname, f"files/{file}") if self.app.builder else ""
         return nodes.reference("", "", *children, internal=True, refuri=uri + (f"#{name}" if name else ""))
+
+
+class Names(SphinxPostTransform):
+    """Lead from a public name in code marks, such as `fn.sweep` or `fn.mlp(…)`, to its entry in the reference."""
+
+    default_priority = 20
+
+    def run(self, **kwargs: Any) -> None:
+        """Replace the nodes of one document."""
+        objects = self.env.domains["py"].objects  # type: ignore[attr-defined]
+        for node in list(self.document.findall(nodes.literal)):
+            match = re.fullmatch(r"fn\.([\w.]+)(\(.*\))?", node.astext(), re.S)
+            kind = type(getattr(funcnet, match[1], None)).__name__ if match else ""  # fn.relu is a ReLU
+            found = (objects.get(f"funcnet.{match[1]}") or objects.get(f"funcnet.{kind}")) if match else None
+            inside = (nodes.reference, nodes.title, addnodes.pending_xref)
+            if found and not isinstance(node.parent, inside):
+                node.replace_self(
+                    make_refnode(self.app.builder, self.env.docname, found.docname, found.node_id, node.deepcopy())
+                )
 
 
 def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
@@ -107,5 +130,6 @@ def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect."""
     app.add_transform(Links)
+    app.add_post_transform(Names)
     app.connect("html-collect-pages", pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

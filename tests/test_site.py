@@ -1,0 +1,94 @@
+"""The site builds without a warning, no local link of it leads nowhere, and its reference knows every public name."""
+
+import html.parser
+import importlib.util
+import pathlib
+import subprocess
+import sys
+import urllib.parse
+
+import pytest
+
+import funcnet
+
+DOCS = pathlib.Path(__file__).parent.parent / "docs"
+PUBLIC = [("funcnet", funcnet), *((f"funcnet.{name}", getattr(funcnet, name)) for name in funcnet.__all__)]
+needs_extra = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("sphinx", "myst_parser", "furo")),
+    reason="run with the docs extra",
+)
+
+
+class Page(html.parser.HTMLParser):
+    """The anchors and the links of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.anchors, self.links = set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        """Note ids, href and src."""
+        for name, value in attributes:
+            if name == "id" or (name == "name" and tag == "a"):
+                self.anchors.add(value)
+            elif name in ("href", "src") and value:
+                self.links.append(value)
+
+
+def broken_links(site):
+    """List 'page: link' for each local link whose file or anchor is not there."""
+    pages = {path.resolve(): Page(path.read_text()) for path in site.rglob("*.html")}
+    broken = []
+    for path, page in pages.items():
+        for link in page.links:
+            parts = urllib.parse.urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / urllib.parse.unquote(parts.path)).resolve() if parts.path else path
+            anchor = urllib.parse.unquote(parts.fragment)
+            if not target.is_file() or (anchor and target in pages and anchor not in pages[target].anchors):
+                broken.append(f"{path.relative_to(site.resolve())}: {link}")
+    return broken
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The built site, with warnings as errors."""
+    out = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-d", out / "doctrees", DOCS, out / "html"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return out / "html"
+
+
+@needs_extra
+def test_the_site_builds_and_no_link_is_broken(site):
+    """Every href and src that is not of another host leads to a file, and to an anchor in it."""
+    assert broken_links(site) == []
+
+
+def test_a_broken_link_is_seen(tmp_path):
+    """A missing file, image or anchor is found; what is there is not complained of."""
+    (tmp_path / "b.html").write_text('<h1 id="there">b</h1>')
+    (tmp_path / "a.html").write_text(
+        '<a href="b.html#there">1</a> <a href="b.html#gone">2</a> <a href="c.html">3</a> <img src="x.png"> '
+        '<a href="https://example.org/c.html">4</a> <a href="#nowhere">5</a>'
+    )
+    assert broken_links(tmp_path) == ["a.html: b.html#gone", "a.html: c.html", "a.html: x.png", "a.html: #nowhere"]
+
+
+@needs_extra
+def test_the_reference_knows_every_public_name(site):
+    """Names of funcnet and of its public folders have an entry; instances are named at their class."""
+    text = "".join(path.read_text() for path in (site / "reference").glob("*.html"))
+    anchors = Page(text).anchors
+    folders = [value for name, value in PUBLIC if type(value).__name__ == "module"]
+    missing = []
+    for folder in folders:
+        for name in folder.__all__:
+            known = {f"{folder.__name__}.{name}", f"funcnet.{name}", f"module-{folder.__name__}.{name}"}
+            instance = f"fn.{name}</span>" in text
+            if name not in ("REGISTRY", "LIBRARIES") and not known & anchors and not instance:
+                missing.append(f"{folder.__name__}.{name}")
+    assert missing == []
