@@ -1,8 +1,11 @@
 """The site builds without a warning, no local link of it leads nowhere, and its reference knows every public name."""
 
+import html
 import html.parser
 import importlib.util
+import inspect
 import pathlib
+import re
 import subprocess
 import sys
 import urllib.parse
@@ -10,9 +13,14 @@ import urllib.parse
 import pytest
 
 import funcnet
+from funcnet import activations
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
-PUBLIC = [("funcnet", funcnet), *((f"funcnet.{name}", getattr(funcnet, name)) for name in funcnet.__all__)]
+FOLDERS = [
+    funcnet,
+    activations,
+    *(value for name in funcnet.__all__ if inspect.ismodule(value := getattr(funcnet, name))),
+]
 needs_extra = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("sphinx", "myst_parser", "furo")),
     reason="run with the docs extra",
@@ -83,12 +91,24 @@ def test_the_reference_knows_every_public_name(site):
     """Names of funcnet and of its public folders have an entry; instances are named at their class."""
     text = "".join(path.read_text() for path in (site / "reference").glob("*.html"))
     anchors = Page(text).anchors
-    folders = [value for name, value in PUBLIC if type(value).__name__ == "module"]
     missing = []
-    for folder in folders:
+    for folder in FOLDERS:
         for name in folder.__all__:
             known = {f"{folder.__name__}.{name}", f"funcnet.{name}", f"module-{folder.__name__}.{name}"}
             instance = f"fn.{name}</span>" in text
             if name not in ("REGISTRY", "LIBRARIES") and not known & anchors and not instance:
                 missing.append(f"{folder.__name__}.{name}")
     assert missing == []
+
+
+@needs_extra
+def test_formulas_stand_in_the_reference(site):
+    """Each concept's module brings its formulas along, as they stand in the file, and its entry leads to the file."""
+    text = "".join(path.read_text() for path in (site / "reference").glob("*.html"))
+    shown = " ".join(html.unescape(re.sub("<[^>]*>", "", text)).split())
+    modules = [module for folder in FOLDERS for module in getattr(folder, "REGISTRY", ())]
+    assert len(modules) > 50
+    for module in modules:
+        formula = " ".join(module.__doc__.split("\n\n")[1].split("`")[0].split())
+        assert formula[:60] in shown, module.__name__
+        assert f"files/{module.__name__.replace('.', '/')}.py.html#" in text, module.__name__
