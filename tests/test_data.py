@@ -201,18 +201,16 @@ def test_first_names_of_both_lists_are_a_class_of_their_own(first_names):
     ]
 
 
-def test_first_names_parts_are_stratified_and_are_what_split_draws(first_names):
-    names = np.sort(np.concatenate([names for names, _ in first_names]))
-    label = {name: y for part in first_names for name, y in zip(*part, strict=True)}
-    drawn = data.split(names, np.array([label[name] for name in names]), (0.6, 0.2, 0.2), seed=0)
-    for (names, y), (drawn_names, drawn_y) in zip(first_names, drawn, strict=True):
-        assert np.array_equal(names, drawn_names)
-        assert np.array_equal(y, drawn_y)
+def test_first_names_parts_are_stratified_and_fixed(first_names):
+    for _, y in first_names:
+        assert np.abs(np.bincount(y) - np.array([4525, 3478, 419]) * len(y) / 8422).max() < 1
+    digests = [hashlib.sha256("\n".join(names).encode()).hexdigest()[:16] for names, _ in first_names]
+    assert digests == ["108d51d2e59c874c", "1082562f215ba6f2", "b5087c9b8596eb3e"]
 
 
 def test_first_names_are_small_and_attributed():
     folder = files("funcnet.data")
-    assert len((folder / "first_names.npz").read_bytes()) < 20_000
+    assert len((folder / "first_names.npz").read_bytes()) < 16_000
     attribution = (folder / "FIRST_NAMES.md").read_text(encoding="utf-8")
     for fact in ("Stdlib Authors", "Moby Word II", "Ward", "CC0 1.0", "PDDL 1.0", "What was changed"):
         assert fact in attribution

@@ -6,20 +6,20 @@ FIRST_NAMES.md beside this file tells the source and what was changed. 4,525 nam
 alone, 3,478 in the male list alone, and 419 in both: those are a class of their own, since neither label would
 be true. A list says that a name is given, not how often.
 
-The split is fixed: 5,053 names for training, 1,685 for validation, 1,684 for testing, stratified by class. It
-was drawn once, by `split(…, seed=0)`, and is stored in the file. Every name occurs once in all of it, so none
-is both learned from and judged by; but Abbey may be in one part and Abby in another, as with any list of names.
+The split is fixed: 5,053 names for training, 1,685 for validation, 1,684 for testing, stratified by class: what
+`split(…, seed=0)` draws. Every name occurs once in all of it, so none is both learned from and judged by; but Abbey
+may be in one part and Abby in another, as with any list of names.
 
-The file is front-coded: for each name in alphabetical order it holds how many letters the name shares with the
-one before it, and the letters that follow.
+The file is front-coded. A name, in alphabetical order, is the letters that it does not share with the beginning of
+the one before it, then a byte of 128 + 3 s + y: the next name shares its first s letters, and its own class is y.
 """
 
-import itertools
+import re
 from importlib.resources import files
 
 import numpy as np
 
-from funcnet.data.splits import Splits
+from funcnet.data.splits import Splits, split
 
 
 def first_names() -> Splits:
@@ -38,9 +38,10 @@ def first_names() -> Splits:
     ['Abbe', 'Abbey', 'Abbie', 'Adrian']
     """
     with (files("funcnet.data") / "first_names.npz").open("rb") as file, np.load(file) as stored:
-        endings = stored["letters"].tobytes().decode("ascii").split("\n")
-        steps = zip(stored["shared"].tolist(), endings, strict=True)
-        y, part = stored["label"].astype(np.int32), stored["part"]
-    names = np.array(list(itertools.accumulate(steps, lambda name, step: name[: step[0]] + step[1], initial=""))[1:])
-    train, validation, test = ((names[part == number], y[part == number]) for number in range(3))
-    return Splits(train, validation, test)
+        packed = stored["packed"].tobytes()
+    names, labels, shared = [""], [], 0
+    for letters, (last,) in re.findall(rb"([^\x80-\xff]+)([\x80-\xff])", packed):
+        names.append(names[-1][:shared] + letters.decode("ascii"))
+        shared, label = divmod(last - 128, 3)
+        labels.append(label)
+    return split(np.array(names[1:]), np.array(labels, np.int32), (0.6, 0.2, 0.2), seed=0)
