@@ -32,7 +32,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the words of the docstrings say more: shapes, ranges, what None means
 autodoc_preserve_defaults = True
 toc_object_entries_show_parents = "hide"
-napoleon_use_ivar = True
+napoleon_custom_sections = [("Attributes", "params_style")]  # several names may share a line
 napoleon_use_rtype = False
 
 html_theme = "furo"

@@ -30,7 +30,8 @@ def escaped(text: str) -> str:
     parts = CODE.split(text)
     parts[::2] = [re.sub(r"([\\*|])|(?<=\w)(_)(?!\w)", r"\\\1\2", part) for part in parts[::2]]
     parts[1::2] = [part.replace("\\", "\\\\") for part in parts[1::2]]
-    return re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", "".join(parts))
+    parts[2::2] = [re.sub(r"^(?=\w)", r"\\ ", part) for part in parts[2::2]]  # `code`s
+    return "".join(parts)
 
 
 def aligned(lines: list[str]) -> bool:
@@ -93,10 +94,10 @@ def google(lines: list[str]) -> list[str]:
 
 
 def restructured(text: str) -> list[str]:
-    """Return a docstring as lines of reStructuredText."""
+    """Return a docstring, or a part of one, without its indentation, as lines of reStructuredText."""
     out: list[str] = []
     section = literal = False
-    for paragraph in filter(None, re.split(r"\n\s*\n", inspect.cleandoc(text))):
+    for paragraph in filter(None, re.split(r"\n\s*\n", text)):
         lines = paragraph.splitlines()
         header = SECTION.match("\n".join(lines[:2]) if len(lines) > 1 and set(lines[1].strip()) == {"-"} else lines[0])
         if lines[0].lstrip().startswith(">>>"):
@@ -135,7 +136,7 @@ def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: li
     if what == "class":
         module = sys.modules[obj.__module__]
         if module.__name__.count(".") == 2 and shown(app.env).setdefault(module.__name__, name) == name:
-            _, _, formulas = (module.__doc__ or "").split("\n\n>>>")[0].partition("\n\n")
+            _, _, formulas = inspect.cleandoc(module.__doc__ or "").split("\n\n>>>")[0].partition("\n\n")
             if formulas:
                 new += [".. container:: formulas", "", *("    " + line for line in restructured(formulas))]
         if ready := instance_of(obj):
@@ -143,6 +144,11 @@ def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: li
     if what == "property":
         new.insert(0, "")  # or napoleon takes what stands before a colon for a type
     lines[:] = new + restructured(rest)
+
+
+def skip(app: Sphinx, what: str, name: str, obj: Any, skipped: bool, options: Any) -> bool | None:
+    """Leave out the fields of named tuples, of which Python says no more than their numbers."""
+    return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
 
 
 def shown(environment: Any) -> dict[str, str]:
@@ -158,7 +164,7 @@ class Docstring(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return its nodes."""
-        text = importlib.import_module(self.arguments[0]).__doc__ or ""
+        text = inspect.cleandoc(importlib.import_module(self.arguments[0]).__doc__ or "")
         shown(self.env)[self.arguments[0]] = "docstring"
         return self.parse_text_to_nodes("\n".join(restructured(text)))
 
@@ -166,5 +172,6 @@ class Docstring(SphinxDirective):
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect, before napoleon."""
     app.add_directive("docstring", Docstring)
+    app.connect("autodoc-skip-member", skip)
     app.connect("autodoc-process-docstring", process, priority=400)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

@@ -96,15 +96,19 @@ class Links(SphinxTransform):
 
 
 class Names(SphinxPostTransform):
-    """Lead from a public name in code marks, such as `fn.sweep` or `fn.mlp(…)`, to its entry in the reference."""
+    """Lead from a public name in code marks, such as `fn.sweep` or `fn.mlp(…)`, to its entry in the reference.
+
+    In the reference itself a class may stand without `fn`.
+    """
 
     default_priority = 20
 
     def run(self, **kwargs: Any) -> None:
         """Replace the nodes of one document."""
         objects = self.env.domains["py"].objects  # type: ignore[attr-defined]
+        prefix = r"(?:fn\.|(?=[A-Z]))" if self.env.docname.startswith("reference/") else r"fn\."
         for node in list(self.document.findall(nodes.literal)):
-            match = re.fullmatch(r"fn\.([\w.]+)(\(.*\))?", node.astext(), re.S)
+            match = re.fullmatch(rf"{prefix}([\w.]+)(\(.*\))?", node.astext(), re.S)
             kind = type(getattr(funcnet, match[1], None)).__name__ if match else ""  # fn.relu is a ReLU
             found = (objects.get(f"funcnet.{match[1]}") or objects.get(f"funcnet.{kind}")) if match else None
             inside = (nodes.reference, nodes.title, addnodes.pending_xref)
