@@ -2,8 +2,8 @@ r"""Tables with classes: wine, breast cancer, iris.
 
 The three small tables of measurements that scikit-learn ships: 178 wines of three growers by 13 chemical measurements,
 569 breast tumours, malignant or benign, by 30 measurements of cell nuclei, and 150 irises of three species by the
-lengths and widths of their leaves. Does a dense network (32 hidden units, ReLU) do better than logistic regression,
-nearest neighbours, or scikit-learn's own network of the same size?
+lengths and widths of their sepals and petals. Does a dense network (32 hidden units, ReLU) do better than logistic
+regression, nearest neighbours, or scikit-learn's own network of the same size?
 
 With so few samples one split says little, so there are 20, drawn at random and stratified by class: 60 % to learn
 from, 20 % to choose by and 20 % to judge by. In each split every method has six settings, fitted to the same
