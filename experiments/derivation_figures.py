@@ -52,8 +52,8 @@ def l1_l2_geometry():
     # Features whose Gram matrix is GRAM, for targets that CENTRE fits: ½ ‖y − Xw‖² with two samples.
     x = np.sqrt(2 * values)[:, None] * vectors.T
     y = x @ CENTRE
-    figure = Figure(figsize=(8.4, 3.8))
-    grid = np.linspace(-1.0, 2.0, 301)
+    figure = Figure(figsize=(8.0, 3.4))
+    grid = np.linspace(-1.0, 2.2, 321)
     w1, w2 = np.meshgrid(grid, grid)
     offset = np.stack([w1 - CENTRE[0], w2 - CENTRE[1]], axis=-1)
     error = 0.5 * np.einsum("...i,ij,...j", offset, GRAM, offset)
@@ -64,20 +64,22 @@ def l1_l2_geometry():
         circle = np.stack([np.cos(angle), np.sin(angle)])
         edge = length * circle / (np.abs(circle).sum(axis=0) if ratio else 1)
         at_best = 0.5 * (best - CENTRE) @ GRAM @ (best - CENTRE)
-        levels = at_best * np.asarray([0.1, 0.4, 1.0, 1.9, 3.1])
-        axes.contour(w1, w2, error, levels=levels, colors=[COLOURS[7]], linewidths=[0.8, 0.8, 1.8, 0.8, 0.8])
+        levels = at_best * np.asarray([0.1, 0.4, 1.0, 1.9])
+        axes.contour(w1, w2, error, levels=levels, colors=[COLOURS[7]], linewidths=[0.8, 0.8, 1.8, 0.8])
         axes.fill(*edge, color=COLOURS[4], alpha=0.35, lw=0)
         axes.axhline(0, color=INK, lw=0.8)
         axes.axvline(0, color=INK, lw=0.8)
         axes.plot(*CENTRE, "+", color=INK, ms=10)
         axes.annotate("least squares", CENTRE, textcoords="offset points", xytext=(6, 6))
         axes.plot(*best, "o", color=COLOURS[1], ms=7)
-        axes.annotate(f"({best[0]:.2f}, {best[1]:.2f})", best, textcoords="offset points", xytext=(-6, -17))
+        axes.annotate(
+            f"({best[0]:.2f}, {best[1]:.2f})", best, textcoords="offset points", xytext=(-10, -15), ha="right"
+        )
         axes.set(
             xlabel="w₁",
-            title=f"{name} with λ = 0.6; lines of equal squared error",
+            title=f"{name} with λ = 0.6; lines of equal error",
             aspect="equal",
-            xlim=(-1, 2),
+            xlim=(-1, 2.2),
             ylim=(-1, 1.5),
         )
     figure.axes[0].set_ylabel("w₂")
