@@ -22,10 +22,14 @@ def program(outcome: Callable[..., Any]) -> Any:
     from jax.sharding import Mesh
     from jax.sharding import PartitionSpec as Spec
 
-    from funcnet.train import run_program
+    from funcnet.train import advance, begin
+
+    def run(pair: Any, x: Any) -> Any:
+        experiment, data = pair
+        return outcome(experiment, data, advance(experiment, begin(experiment, data), data, experiment.epochs), x)
 
     def several(pairs: Any, x: Any) -> Any:
-        return jax.lax.map(lambda pair: outcome(*pair, run_program(*pair), x), pairs, batch_size=TOGETHER)
+        return jax.lax.map(lambda pair: run(pair, x), pairs, batch_size=TOGETHER)
 
     mesh, lanes = Mesh(np.asarray(jax.local_devices()), ("lanes",)), Spec("lanes")
     return jax.jit(jax.shard_map(several, mesh=mesh, in_specs=(lanes, Spec()), out_specs=lanes, check_vma=False))
