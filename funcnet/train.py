@@ -186,7 +186,7 @@ def run_epoch(experiment: Experiment, state: State, data: Data) -> State:
 
     first_bad = jnp.where(_finite(params), first_bad, jnp.minimum(first_bad, step - 1))
     diverged = first_bad < NEVER
-    params, slots = _select(diverged, (state.params, state.slots), (params, slots))
+    params, slots = _either(diverged, (state.params, state.slots), (params, slots))
 
     count = jnp.maximum(count, jnp.finfo(count.dtype).tiny)
     train_loss = loss if summed else loss / count
@@ -214,7 +214,7 @@ def run_epoch(experiment: Experiment, state: State, data: Data) -> State:
         slots=slots,
         epoch=state.epoch + 1,
         step=step,
-        best_params=_select(better, params, state.best_params),
+        best_params=_either(better, params, state.best_params),
         best_value=jnp.where(better, value, state.best_value),
         best_epoch=jnp.where(better, state.epoch, state.best_epoch),
         stopping=tuple(stopping),
@@ -270,12 +270,21 @@ def rewind(experiment: Experiment, state: State, data: Data) -> State:
 
 
 def _finite(params: Any) -> jax.Array:
-    """Tell whether all parameters are finite."""
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(w)) for w in jax.tree.leaves(params)] or [jnp.asarray(True)]))
+    """Tell whether all parameters are finite; leaves of one shape are looked at together, to compile less."""
+    groups: dict[Any, list[jax.Array]] = {}
+    for leaf in jax.tree.leaves(params):
+        groups.setdefault((leaf.shape, leaf.dtype), []).append(leaf)
+    finite = [jnp.all(jnp.isfinite(jnp.stack(leaves))) for leaves in groups.values()]
+    return jnp.all(jnp.stack(finite or [jnp.asarray(True)]))
 
 
 def _select(condition: jax.Array, yes: Any, no: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+
+
+def _either(condition: jax.Array, yes: Any, no: Any) -> Any:
+    """Return one of two trees whole: a branch copies, where a selection is a loop to compile for each leaf."""
+    return jax.lax.cond(condition, lambda yes, no: yes, lambda yes, no: no, yes, no)
 
 
 def finish(experiment: Experiment, state: State) -> Run:
@@ -293,7 +302,12 @@ def finish(experiment: Experiment, state: State) -> Run:
     )
 
 
-@jax.jit
+# On a CPU the compiler else copies a kernel before it updates it, in every step.
+_OPTIONS = {"xla_cpu_copy_insertion_use_region_analysis": True} if jax.__version_info__ >= (0, 8) else None
+_compiled = functools.partial(jax.jit, compiler_options=_OPTIONS)
+
+
+@_compiled
 def run_program(experiment: Experiment, data: Data) -> State:
     """Run a whole experiment as one program."""
     return advance(experiment, begin(experiment, data), data, experiment.epochs)
@@ -302,7 +316,7 @@ def run_program(experiment: Experiment, data: Data) -> State:
 rewind_program = jax.jit(rewind)
 
 
-@functools.partial(jax.jit, donate_argnames="state")
+@functools.partial(_compiled, donate_argnames="state")
 def advance_program(experiment: Experiment, state: State, data: Data, until: jax.Array) -> State:
     """Run a segment as one program; the buffers of the old state are reused for the new one."""
     return advance(experiment, state, data, until)

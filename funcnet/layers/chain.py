@@ -17,6 +17,7 @@ Source     Article A2.3 and B3.6 (see the errata); Rumelhart, Hinton & Williams 
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from funcnet.activations.base import Activation
 from funcnet.activations.sigmoid import Sigmoid
@@ -25,7 +26,7 @@ from funcnet.errors import describe, raise_error
 from funcnet.keys import fold
 from funcnet.layers.base import Layer, Shape, as_layer
 from funcnet.layers.dense import Dense
-from funcnet.layers.initializers import initializer_for
+from funcnet.layers.initializers import INITIALIZERS, initializer_for
 from funcnet.records import part, record, replace
 
 
@@ -60,12 +61,18 @@ class Chain(Layer):
 
     def init(self, key: jax.Array, in_shape: Shape, dtype: Any = None) -> tuple[Any, ...]:
         """Draw the parameters of each layer; dense kernels suit the activation that follows, unless told otherwise."""
-        params = []
+        layers, shapes = [], []
         for index, layer in enumerate(self.layers):
             if isinstance(layer, Dense) and layer.kernel_init is None:
                 layer = replace(layer, {"kernel_init": initializer_for(self._activation_after(index))})
-            params.append(as_layer(layer).init(fold(key, index), in_shape, dtype))
-            in_shape = as_layer(layer).out_shape(in_shape)
+            layers.append(as_layer(layer))
+            shapes.append(in_shape)
+            in_shape = layers[-1].out_shape(in_shape)
+        params: list[Any] = [None] * len(layers)
+        for indices in _alike(layers, shapes):
+            drawn = _draw([layers[index] for index in indices], key, indices, shapes[indices[0]], dtype)
+            for index, own in zip(indices, drawn, strict=True):
+                params[index] = own
         return tuple(params)
 
     def _activation_after(self, index: int) -> Activation | None:
@@ -98,6 +105,24 @@ class Chain(Layer):
             down, dy = as_layer(layer).backward(own, kept, dy)
             dparams.append(down)
         return tuple(reversed(dparams)), dy
+
+
+def _alike(layers: list[Layer], shapes: list[Shape]) -> list[list[int]]:
+    """Group the numbers of layers that draw alike: dense ones of one structure with inputs of one shape."""
+    groups: dict[Any, list[int]] = {}
+    for index, (layer, shape) in enumerate(zip(layers, shapes, strict=True)):
+        known = isinstance(layer, Dense) and all(type(i) in INITIALIZERS for i in (layer.kernel_init, layer.bias_init))
+        groups.setdefault((jax.tree.structure(layer), shape) if known else index, []).append(index)
+    return list(groups.values())
+
+
+def _draw(layers: list[Layer], key: jax.Array, indices: list[int], in_shape: Shape, dtype: Any) -> list[Any]:
+    """Draw the parameters of layers that draw alike, in a loop: the compiler meets their draw once."""
+    if len(layers) == 1:
+        return [layers[0].init(fold(key, indices[0]), in_shape, dtype)]
+    together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *layers), jnp.asarray(indices)
+    drawn = jax.lax.map(lambda one: one[0].init(fold(key, one[1]), in_shape, dtype), together)
+    return [jax.tree.map(lambda leaf: leaf[place], drawn) for place in range(len(layers))]
 
 
 _NET = Chain(Dense(2), Sigmoid(), Dense(1))

@@ -113,6 +113,7 @@ class Constant:
         return jnp.full(shape, jnp.asarray(self.value, _dtype(dtype)))
 
 
+INITIALIZERS = (Glorot, He, LeCun, Normal, Uniform, Constant)
 _BY_NAME = {"glorot": Glorot(), "he": He(), "lecun": LeCun()}
 
 
