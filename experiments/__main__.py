@@ -35,8 +35,12 @@ def main() -> None:
         if options.list:
             continue
         started = time.perf_counter()
-        if not options.show:
-            study.measure(name)
+        try:
+            if not options.show:
+                study.measure(name)
+        except study.Missing as missing:
+            print(f"  left out: {missing}", flush=True)
+            continue
         study.show(name)
         print(f"  {time.perf_counter() - started:.0f} s: docs/{name}.md", flush=True)
 

@@ -38,6 +38,10 @@ SHOWN = ("tables", "draw", "verdict")  # functions that only show numbers: the r
 TOLERANCE = 0.02
 
 
+class Missing(Exception):
+    """Data that a study needs are not on this machine; the message says how to get them."""
+
+
 class Table(NamedTuple):
     """A table of a page; cells are text, or numbers that `cell` writes."""
 

@@ -41,7 +41,10 @@ def test_a_page_is_what_its_record_makes(name):
 def test_small_numbers_can_be_had_again(name, as_users_run_it):
     """Measuring at small size finds the recorded numbers."""
     module = load(name)
-    found = study.plain(module.measure(small=True))
+    try:
+        found = study.plain(module.measure(small=True))
+    except study.Missing as missing:
+        pytest.skip(str(missing))
     tolerance = getattr(module, "TOLERANCE", study.TOLERANCE)
     assert study.differences(study.record_of(name)["small"], found, tolerance) == []
 
