@@ -3,7 +3,10 @@ r"""funcnet: neural networks as pure functions, gradients derived by hand, train
 An experiment is a pytree, every number a leaf, every choice structure; training is one pure function of it.
 """
 
-from funcnet import data, layers, linear, losses, optimizers, regularizers, schedules
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from funcnet import data, layers, losses, optimizers, regularizers, schedules
 from funcnet.activations import (
     ELU,
     GELU,
@@ -39,6 +42,7 @@ from funcnet.activations import (
     tanh,
 )
 from funcnet.check import check
+from funcnet.cost import Cost, cost
 from funcnet.experiment import Experiment
 from funcnet.io import load, save
 from funcnet.layers import Chain, Dense, Dropout, mlp
@@ -96,6 +100,9 @@ from funcnet.sweep import (
 from funcnet.trace import trace
 from funcnet.train import Run, train
 
+if TYPE_CHECKING:
+    from funcnet import linear
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -121,6 +128,7 @@ __all__ = [
     "Convergence",
     "CoordinateDescent",
     "Cosine",
+    "Cost",
     "CrossEntropy",
     "Dense",
     "Dropout",
@@ -168,6 +176,7 @@ __all__ = [
     "WeightDecay",
     "backprop",
     "check",
+    "cost",
     "data",
     "elu",
     "evaluate",
@@ -208,3 +217,10 @@ __all__ = [
     "use_compilation_cache",
     "use_cores",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the linear models when they are asked for: networks do without them, and import faster."""
+    if name == "linear":
+        return importlib.import_module("funcnet.linear")
+    raise AttributeError(f"module 'funcnet' has no attribute {name!r}")
