@@ -35,7 +35,8 @@ class HardTanh(Elementwise):
 
     def forward(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Return y twice: the next layer keeps it anyway, and |y| < 1 just where |z| < 1."""
-        y = jnp.clip(z, -1, 1)
+        # Comparisons: the compiler would clip again in the backward, and keep z for it beside y.
+        y = jnp.where(z < -1, -1, jnp.where(z > 1, 1, z))
         return y, y
 
     def backward(self, saved: jax.Array, dy: jax.Array) -> jax.Array:

@@ -36,7 +36,8 @@ class ReLU(Elementwise):
 
     def forward(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Return max(0, z), and y itself: the next layer keeps it anyway, and y > 0 just where z > 0."""
-        y = jnp.maximum(z, 0)
+        # A comparison: the compiler would compute a maximum again in the backward, and keep z for it beside y.
+        y = jnp.where(z <= 0, 0, z)
         return y, y
 
     def backward(self, saved: jax.Array, dy: jax.Array) -> jax.Array:

@@ -113,7 +113,8 @@ class ClipByNorm(Clipping):
         limit = rounded(self.limit, gradient)
         inside = root * relative * root <= limit
         # c/‖g‖ in two factors, since it may underflow where neither does.
-        inverse = ratio(jnp.ones_like(root), root)
+        # Not the compiler's common expression with `norm_parts`: that would keep a second copy of the gradient.
+        inverse = between(ratio(jnp.ones_like(root), root))
         shortened = scaled(limit * ratio(inverse, relative), between(scaled(inverse, gradient)))
         return jax.tree.map(lambda g, s: jnp.where(inside, g, s), gradient, shortened)
 
