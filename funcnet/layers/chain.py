@@ -14,6 +14,7 @@ Parameters are a tuple, one entry a layer (activations have the empty tuple). Ea
 Source     Article A2.3 and B3.6 (see the errata); Rumelhart, Hinton & Williams 1986.
 """
 
+import operator
 from typing import Any
 
 import jax
@@ -122,7 +123,7 @@ def _draw(layers: list[Layer], key: jax.Array, indices: list[int], in_shape: Sha
         return [layers[0].init(fold(key, indices[0]), in_shape, dtype)]
     together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *layers), jnp.asarray(indices)
     drawn = jax.lax.map(lambda one: one[0].init(fold(key, one[1]), in_shape, dtype), together)
-    return [jax.tree.map(lambda leaf: leaf[place], drawn) for place in range(len(layers))]
+    return [jax.tree.map(operator.itemgetter(place), drawn) for place in range(len(layers))]
 
 
 _NET = Chain(Dense(2), Sigmoid(), Dense(1))
