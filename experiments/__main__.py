@@ -1,16 +1,22 @@
 """Run studies, and write the pages that show them.
 
-python -m experiments                    measure all studies again: every record, page and picture
+python -m experiments                    measure all studies again: every record, page and picture of the documentation
 python -m experiments claims/k12_limits  measure one; a group (`claims`) measures all of its studies
 python -m experiments --show             write pages and pictures from the records, measuring nothing
 python -m experiments --list             name the studies
 """
 
 import argparse
+import shutil
+import subprocess
+import sys
 import time
 
 import funcnet as fn
 from experiments import study
+
+# Pictures of pages that are no studies; each script runs in a process of its own, with its own settings of JAX.
+SCRIPTS = ("derivation_figures", "optimizers", "digits")
 
 
 def chosen(wanted: list[str]) -> list[str]:
@@ -43,6 +49,10 @@ def main() -> None:
             continue
         study.show(name)
         print(f"  {time.perf_counter() - started:.0f} s: docs/{name}.md", flush=True)
+    if not (options.names or options.show or options.list):
+        for script in SCRIPTS:
+            subprocess.run([sys.executable, "-m", f"experiments.{script}"], cwd=study.ROOT, check=True)
+        shutil.copy(study.ROOT / "results" / "digits" / "learning_curves.png", study.DOCS / "images" / "digits.png")
 
 
 if __name__ == "__main__":
