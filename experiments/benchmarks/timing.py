@@ -1,0 +1,70 @@
+"""Races: contestants take turns, and each is compared with the reference turn by turn."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Aim(NamedTuple):
+    """A number that was measured, and what it should be at least or at most."""
+
+    what: str
+    measured: float
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def met(self) -> bool:
+        """Tell whether the number, as the page shows it with three digits, is on the right side."""
+        shown = float(f"{self.measured:.3g}")
+        return shown >= self.at_least if self.at_most is None else shown <= self.at_most
+
+    @property
+    def bound(self) -> str:
+        """Write the bound."""
+        return f"≥ {self.at_least:g}" if self.at_most is None else f"≤ {self.at_most:g}"
+
+
+def timed(run: Callable[[], Any], before: Callable[[], Any] | None = None) -> Callable[[], float]:
+    """Return a contestant: a function that runs once and returns its seconds; `before` is not counted."""
+
+    def once() -> float:
+        if before is not None:
+            before()
+        start = time.perf_counter()
+        run()
+        return time.perf_counter() - start
+
+    return once
+
+
+def race(contestants: dict[str, Callable[[], float]], turns: int, reference: str | None = None) -> dict[str, Any]:
+    """Let contestants run in turns, after one run of each that does not count.
+
+    Returns, by contestant, the median and quartiles of the seconds, and the median of the ratios to the reference
+    within a turn (above 1: slower than the reference).
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for turn in range(-1, turns):
+        for name, run in contestants.items():
+            took = run()
+            if turn >= 0:
+                seconds[name].append(took)
+    return {name: summary(found, seconds.get(reference or "")) for name, found in seconds.items()}
+
+
+def summary(seconds: list[float], reference: list[float] | None = None) -> dict[str, Any]:
+    """Return median and quartiles of the turns, and the median of their ratios to those of a reference."""
+    low, middle, high = np.percentile(seconds, [25, 50, 75])
+    found = {"seconds": float(middle), "low": float(low), "high": float(high), "turns": len(seconds)}
+    if reference:
+        found["ratio"] = float(np.median(np.divide(seconds, reference)))
+    return found
+
+
+def say(*words: Any) -> None:
+    """Tell how far it is."""
+    print(*words, file=sys.stderr, flush=True)
