@@ -76,9 +76,10 @@ def measure(small):
         epochs=epochs,
     )
     trials = fn.grid(experiment, {"regularizer.strength": PENALTIES, "optimizer.learning_rate": RATES})
-    results = fn.sweep(trials, train, validation, progress=False)
+    results = fn.sweep(trials, train, validation, progress=False, lanes=3)
     best = results.best("validation_loss")
-    others = fn.sweep(fn.grid(trials[best], {"seed": range(1, seeds)}), train, validation, progress=False)
+    rest = fn.grid(trials[best], {"seed": range(1, seeds)})
+    others = fn.sweep(rest, train, validation, progress=False, lanes=3)
     own = [results.params(best), *(others.params(i) for i in range(seeds - 1))]
     predicted = {"funcnet": [np.asarray(experiment.network.apply(params, test[0]))[:, 0] for params in own]}
 

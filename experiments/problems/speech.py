@@ -95,7 +95,7 @@ def one_draw(x, y, judged, seed, epochs):
         data_seed=seed,
     )
     trials = fn.grid(experiment, {"regularizer.strength": PENALTIES, "optimizer.learning_rate": RATES})
-    results = fn.sweep(trials, train, validation, test, progress=False)
+    results = fn.sweep(trials, train, validation, test, progress=False, lanes=3)
     best = results.best("validation_loss")
     return {
         "funcnet": results.table()["test_accuracy"][best],

@@ -71,7 +71,7 @@ def one_split(parts, seed, epochs):
         data_seed=seed,
     )
     trials = fn.grid(experiment, {"regularizer.strength": PENALTIES, "optimizer.learning_rate": RATES})
-    results = fn.sweep(trials, train, validation, test, progress=False)
+    results = fn.sweep(trials, train, validation, test, progress=False, lanes=3)
     return {
         "funcnet": results.table()["test_accuracy"][results.best("validation_loss")],
         "scikit-learn's network": 1 - error(chosen(networks, train, validation, log_loss), *test),

@@ -71,7 +71,7 @@ def one_split(parts, seed, epochs):
         data_seed=seed,
     )
     trials = fn.grid(experiment, {"regularizer.strength": PENALTIES, "optimizer.learning_rate": RATES})
-    results = fn.sweep(trials, train, validation, test, progress=False)
+    results = fn.sweep(trials, train, validation, test, progress=False, lanes=3)
     squared = {"funcnet": results.table()["test_loss"][results.best("validation_loss")]}
     families = {METHODS[1]: networks, "ridge regression": ridges, "nearest neighbours": neighbours}
     for method, models in families.items():
@@ -139,11 +139,10 @@ def verdict(numbers):
     network, ridge, lasso = (np.mean(numbers["r2"][method]) for method in ("funcnet", "ridge regression", "lasso"))
     mean, half = difference(numbers, "ridge regression")
     assert abs(mean) < half
-    assert 0.3 < network < 0.6
+    assert max(np.mean(values) for values in numbers["r2"].values()) < 0.5
     return (
-        f"**A dense network does as well as a linear model here, not better.** R² is {network:.3f} on average, "
-        f"{ridge:.3f} with ridge regression and {lasso:.3f} with the lasso, which keeps "
+        f"**A dense network does as well as a linear model here, not measurably better.** R² is {network:.3f} on "
+        f"average, {ridge:.3f} with ridge regression and {lasso:.3f} with the lasso, which keeps "
         f"{np.mean(numbers['features']):.1f} of the ten features on average; the difference to ridge regression is "
-        f"{mean:+.3f} ± {half:.3f}. About half of the variance is explained by nothing in the table, whatever the "
-        "method."
+        f"{mean:+.3f} ± {half:.3f}. Every method leaves more than half of the variance unexplained."
     )
