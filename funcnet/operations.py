@@ -49,7 +49,11 @@ class Operations:
         return self.products + self.elementwise
 
 
-def operations(jaxpr: Any, wanted: Sequence[bool] | None = None) -> Operations:
+def _open(program: Any) -> Any:
+    return program.jaxpr if isinstance(program, ClosedJaxpr) else program
+
+
+def operations(program: Any, wanted: Sequence[bool] | None = None) -> Operations:
     """Count the operations on which the wanted results of a program depend; all results, unless told.
 
     Raises
@@ -63,7 +67,7 @@ def operations(jaxpr: Any, wanted: Sequence[bool] | None = None) -> Operations:
     Operations(products=60, elementwise=16) 10
 
     """
-    jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+    jaxpr = _open(program)
     wanted = [True] * len(jaxpr.outvars) if wanted is None else wanted
     live = {v for v, want in zip(jaxpr.outvars, wanted, strict=True) if want and not isinstance(v, Literal)}
     total = Operations()
@@ -97,21 +101,21 @@ def _of_one(equation: Any, needed: Sequence[bool]) -> Operations:
         return max((operations(branch, needed) for branch in parameters["branches"]), key=lambda found: found.total)
     inner = [value for value in parameters.values() if isinstance(value, ClosedJaxpr | Jaxpr)]
     if inner:
-        same = len(getattr(inner[0], "jaxpr", inner[0]).outvars) == len(needed)
+        same = len(_open(inner[0]).outvars) == len(needed)
         return operations(inner[0], needed if same else None)
     if name in _MOVES:
         return Operations()
     return Operations(0, equation.invars[0].aval.size if name.startswith(_REDUCES) else result.size)
 
 
-def dependencies(jaxpr: Any) -> list[frozenset[int]]:
+def dependencies(program: Any) -> list[frozenset[int]]:
     """Return, for each result of a program, the positions of the arguments that it depends on.
 
     >>> import jax
     >>> dependencies(jax.make_jaxpr(lambda a, b, c: (a + c, b))(1.0, 2.0, 3.0))
     [frozenset({0, 2}), frozenset({1})]
     """
-    jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+    jaxpr = _open(program)
     known: dict[Any, frozenset[int]] = {v: frozenset([i]) for i, v in enumerate(jaxpr.invars)}
 
     def of(atom: Any) -> frozenset[int]:
