@@ -248,7 +248,7 @@ def verdict(numbers):
         "**Holds with conditions.** Time depends on all three, but not alike, and not most on what the sentence names. "
         f"*Data size:* the time of an epoch grows like size to the power {slope:.2f} ± {half:.2f} in batches of 32, "
         "from 500 to 32,000 samples: an update more for each batch, and a little more than that, probably as the "
-        f"samples leave the cache. In one batch the exponent is {whole:.2f} ± {width:.2f} from 2,000 samples on; below, "
+        f"samples leave the cache. In one batch the exponent is {whole:.2f} ± {width:.2f} from 2,000 on; below, "
         "the fixed cost of an update shows. *Activation:* with exponentials an epoch takes up to "
         f"{ratios['activation'][dearest['activation']]:.2f} times that of ReLU ({dearest['activation']}), in a network "
         f"of 256 units a layer. *Optimizer:* within {100 * (span['optimizer'] - 1):.0f} %, {dearest['optimizer']} the "
