@@ -100,4 +100,8 @@ def order(key: jax.Array, samples: int) -> jax.Array:
     >>> sorted(order(jax.random.key(0), 5).tolist())
     [0, 1, 2, 3, 4]
     """
-    return jax.lax.sort((_bits(key, (samples,)), jax.lax.iota(jnp.int32, samples)), num_keys=1)[1]
+    words, numbers = _bits(key, (samples,)), jax.lax.iota(jnp.uint32, samples)
+    # Word and number packed into 64 bits, whatever JAX's mode: a CPU sorts one array five times as fast as two.
+    with jax.enable_x64(True):
+        packed = words.astype(jnp.uint64) << jnp.uint64(32) | numbers.astype(jnp.uint64)
+        return jax.lax.sort(packed, is_stable=False).astype(jnp.int32)

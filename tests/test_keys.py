@@ -77,6 +77,21 @@ def test_orders_are_permutations_without_a_favourite():
     assert np.sum((counts - 250) ** 2 / 250) < 49 + 5 * np.sqrt(2 * 49)
 
 
+@pytest.mark.parametrize("wide", [False, True])
+def test_an_order_sorts_the_words_and_ties_keep_theirs(wide, monkeypatch):
+    """The packed sort is the stable sort of the words, in JAX's 32-bit mode and in its 64-bit mode, eager and jitted."""
+    words = np.random.default_rng(1).integers(0, 2**32, 500, dtype=np.uint32)
+    words[[7, 90, 301]] = words[42]
+    words[[0, 499]] = 2**32 - 1, 0
+    monkeypatch.setattr(keys, "_bits", lambda key, shape: jnp.asarray(words))
+    wanted = np.argsort(words, kind="stable")
+    with jax.enable_x64(wide):
+        for draw in (keys.order.__wrapped__, jax.jit(keys.order.__wrapped__, static_argnums=1)):
+            found = draw(jax.random.key(0), 500)
+            assert found.dtype == jnp.int32
+            assert np.array_equal(found, wanted)
+
+
 @pytest.mark.parametrize("implementation", ["threefry2x32", "rbg"])
 def test_any_kind_of_key(implementation):
     """Typed keys of either length, and raw ones, derive distinct keys of their own kind."""

@@ -9,6 +9,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import activations, layers, losses, optimizers, regularizers
+from funcnet.records import canonical
 from funcnet.train import Data, advance_program, begin, run_program
 
 PACKAGE = pathlib.Path(fn.__file__).parent
@@ -94,8 +95,9 @@ def arrays(tree):
 
 
 def exports(function, *arguments):
-    """Lower a function for all three platforms and return their names."""
-    return set(jax.export.export(jax.jit(function), platforms=["cpu", "cuda", "tpu"])(*arguments).platforms)
+    """Lower a function, compiled already or not, for all three platforms and return their names."""
+    program = function if hasattr(function, "lower") else jax.jit(function)
+    return set(jax.export.export(program, platforms=["cpu", "cuda", "tpu"])(*arguments).platforms)
 
 
 def test_every_rule_lowers_for_cpu_gpu_and_tpu():
@@ -124,6 +126,6 @@ def test_training_lowers_for_cpu_gpu_and_tpu(optimizer):
     )
     x, y = jnp.ones((10, 5), jnp.float32), jnp.zeros(10, jnp.int32)
     data = Data(x, y, (x, y))
-    assert exports(lambda d: run_program(experiment, d).params, data) == {"cpu", "cuda", "tpu"}
-    state = begin(experiment, data)
-    assert exports(lambda s, d: advance_program(experiment, s, d, 2).params, state, data) == {"cpu", "cuda", "tpu"}
+    experiment = canonical(experiment)
+    assert exports(run_program, experiment, data) == {"cpu", "cuda", "tpu"}
+    assert exports(advance_program, experiment, begin(experiment, data), data, jnp.int32(2)) == {"cpu", "cuda", "tpu"}
