@@ -32,7 +32,7 @@ def _network(job: Job, toy: bool) -> dict[str, Any]:
         "funcnet": timed(lambda: jax.block_until_ready(ours(params, saved, dy))),
         "jax": timed(lambda: jax.block_until_ready(theirs(pullback, dy))),
     }
-    turns = 1 if toy else {"a": 201, "b": 51, "c": 15, "d": 7}[job.network.name]
+    turns = 1 if toy else {"a": 41, "b": 41, "c": 15, "d": 7}[job.network.name]
     return {"title": job.network.title, "apart": apart, "times": race(sides, turns, "funcnet")}
 
 

@@ -25,7 +25,7 @@ def seconds_of_imports(package: str) -> dict[str, float]:
 def first_step(name: str, network: Any, data: Any) -> dict[str, float]:
     """Import what a side needs, and train one epoch."""
     job = Job(network, "Adam")
-    job.__dict__ |= {"data": data, "start": None if name == "funcnet" else _drawn(job)}
+    job.__dict__.update(data=data, start=None if name == "funcnet" else _drawn(job))
     start = time.perf_counter()
     if name == "funcnet":
         import funcnet as fn
@@ -57,23 +57,23 @@ def _drawn(job: Job) -> Any:
 
 
 def trace_and_compile(name: str, network: Any) -> dict[str, float]:
-    """Return seconds of tracing and of compiling the training program of a side."""
+    """Return seconds of tracing and of compiling all that trains from a seed."""
     import jax
 
     from experiments.benchmarks.networks import training
 
     job = Job(network, "Adam")
     if name == "funcnet":
-        program, arguments = training().run_program, job.prepared
+        programs = [(training().run_program, job.prepared)]
     else:
         job.__dict__["start"] = _drawn(job)
-        program, carry = peer("optax").program(job)
-        arguments = (carry, job.orders)
+        programs = peer("optax").from_a_seed(job)
     jax.block_until_ready(jax.jit(lambda x: x + 1)(1.0))  # starts the backend
     start = time.perf_counter()
-    lowered = program.lower(*arguments)
+    lowered = [program.lower(*arguments) for program, arguments in programs]
     traced = time.perf_counter()
-    lowered.compile()
+    for program in lowered:
+        program.compile()
     return {"trace": traced - start, "compile": time.perf_counter() - traced, "seconds": time.perf_counter() - start}
 
 

@@ -13,13 +13,18 @@ from experiments.study import Table
 NAMES = {"funcnet": "funcnet"} | TITLES
 
 
-def repeated(body: Any, names: list[str], turns: int, *arguments: Any) -> dict[str, Any]:
+def here(body: Any, *arguments: Any) -> Any:
+    """Call a body in this process, where a toy needs no fresh one."""
+    return body(*arguments)
+
+
+def repeated(call: Any, body: Any, names: list[str], turns: int, *arguments: Any) -> dict[str, Any]:
     """Call a body in fresh processes, names in turns; return medians of each of its numbers by name."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for turn in range(turns):
         for name in names:
             if turn == 0 or "missing" not in found[name][0]:
-                found[name].append(fresh(body, name, *arguments))
+                found[name].append(call(body, name, *arguments))
     reference = found[names[0]]
 
     def rows(name: str) -> dict[str, Any]:
@@ -36,21 +41,23 @@ def measure(toy: bool) -> dict[str, Any]:
     """Measure imports, first steps, compilations and memory."""
     networks = {network.name: network for network in (TOY if toy else NETWORKS)}
     turns, first = (1, TOY[0]) if toy else (5, networks["a"])
-    short = first._replace(epochs=1)
+    short, call = first._replace(epochs=1), here if toy else fresh
     everyone = ["funcnet"] if toy else list(NAMES)
     say("  imports")
-    found: dict[str, Any] = {"imports": repeated(seconds_of_imports, ["funcnet"], 2 * turns - 1)["funcnet"]}
+    found: dict[str, Any] = {"imports": repeated(call, seconds_of_imports, ["funcnet"], 2 * turns - 1)["funcnet"]}
     say("  cold start")
-    found["cold"] = repeated(first_step, everyone, min(turns, 3), short, Job(short, "Adam").data)
+    found["cold"] = repeated(call, first_step, everyone, min(turns, 3), short, Job(short, "Adam").data)
     pair = ["funcnet"] if toy else ["funcnet", "optax"]
     found["compile"] = {}
     for name, network in networks.items():
         say(f"  compile {name}")
-        found["compile"][name] = repeated(trace_and_compile, pair, min(turns, 3), network) | {"title": network.title}
+        found["compile"][name] = repeated(call, trace_and_compile, pair, min(turns, 3), network) | {
+            "title": network.title
+        }
     say("  ten rates")
-    found["rates"] = {name: fresh(compilations, name, short) for name in pair}
+    found["rates"] = {name: call(compilations, name, short) for name in pair}
     say("  memory")
-    found["memory"] = {name: fresh(peak_memory, network) for name, network in networks.items()}
+    found["memory"] = {name: call(peak_memory, network) for name, network in networks.items()}
     return found
 
 
@@ -109,8 +116,12 @@ def show(numbers: dict[str, Any]) -> str:
         cells += [f"{theirs[part]['seconds']:.2f}" if part in theirs else "" for part in ("trace", "compile")]
         ratio = f"{theirs['seconds']['ratio']:.2f}" if "seconds" in theirs else ""
         rows.append([f"({name}) {row['title']}", *cells, ratio, "≥ 2" if name == "c" else ""])
+    caption = prose("""
+        Tracing and compiling what trains from a seed with Adam: initial parameters, orders, updates; with
+        Optax a program for each of the three, with `jax.random`.
+    """)
     head = ["network", "ours: trace, s", "compile, s", "Optax: trace, s", "compile, s", "Optax / ours", "aim"]
-    parts.append(Table("Tracing and compiling the whole training program, with Adam.", head, rows).markdown())
+    parts.append(Table(caption, head, rows).markdown())
 
     rates = numbers["rates"]
     words = [f"Ten learning rates, one after the other: funcnet compiles {rates['funcnet']['first']} programs for the"]

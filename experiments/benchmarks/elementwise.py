@@ -38,9 +38,11 @@ RULES = {
 def measure(toy: bool) -> dict[str, Any]:
     """Race each rule's forward and backward."""
     rng = np.random.default_rng(0)
-    shape = TOY_SHAPE if toy else SHAPE
+    shape, names, turns = (TOY_SHAPE, list(RULES)[::5], 1) if toy else (SHAPE, list(RULES), TURNS)
     z, dy = (rng.standard_normal(shape, np.float32) for _ in range(2))
-    return {"shape": shape, "rules": {name: _rule(*rule, z, dy, 1 if toy else TURNS) for name, rule in RULES.items()}}
+    # At a kink two libraries may state different slopes.
+    z[np.isin(np.abs(z), (0, 1, 3))] = 0.5
+    return {"shape": shape, "rules": {n: _rule(*RULES[n], z, dy, turns) for n in names}}
 
 
 def _rule(ours: Any, theirs: Any, in_torch: str, z: np.ndarray, dy: np.ndarray, turns: int) -> dict[str, Any]:
@@ -51,7 +53,6 @@ def _rule(ours: Any, theirs: Any, in_torch: str, z: np.ndarray, dy: np.ndarray, 
     pullback = jax.jit(lambda x: jax.vjp(theirs, x)[1])(x)
     pull = jax.jit(lambda pullback, dy: pullback(dy)[0])
     np.testing.assert_allclose(forward(x), reference(x), rtol=1e-4, atol=1e-5)
-    # At a kink the two may state another slope; normal noise is not there.
     np.testing.assert_allclose(backward(saved, cotangent), pull(pullback, cotangent), rtol=1e-3, atol=1e-4)
     ahead = {
         "funcnet": timed(lambda: forward(x).block_until_ready()),

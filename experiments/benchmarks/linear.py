@@ -16,7 +16,7 @@ from experiments.benchmarks.words import digits, prose, spread
 from experiments.study import Table
 
 RATIOS = [0.1, 0.3, 0.5, 0.7, 0.9]
-TURNS = 9
+TURNS = 5
 
 
 def draw(samples: int, features: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

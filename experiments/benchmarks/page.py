@@ -33,7 +33,7 @@ def measure(names: list[str], toy: bool = False) -> dict[str, Any]:
     found = {}
     for name in names:
         say(name)
-        found[name] = machine.describe() | {"numbers": plain(group(name).measure(toy))}
+        found[name] = plain(machine.describe() | {"numbers": group(name).measure(toy)})
     return found
 
 

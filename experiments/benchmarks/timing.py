@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+# Thread pools of other libraries spin for some 20 ms after their last work, and would take a core from who comes next.
+REST = 0.05
+
 
 class Aim(NamedTuple):
     """A number that was measured, and what it should be at least or at most."""
@@ -34,6 +37,7 @@ def timed(run: Callable[[], Any], before: Callable[[], Any] | None = None) -> Ca
     def once() -> float:
         if before is not None:
             before()
+        time.sleep(REST)
         start = time.perf_counter()
         run()
         return time.perf_counter() - start
@@ -41,14 +45,16 @@ def timed(run: Callable[[], Any], before: Callable[[], Any] | None = None) -> Ca
     return once
 
 
-def race(contestants: dict[str, Callable[[], float]], turns: int, reference: str | None = None) -> dict[str, Any]:
-    """Let contestants run in turns, after one run of each that does not count.
+def race(
+    contestants: dict[str, Callable[[], float]], turns: int, reference: str | None = None, warm: int = 1
+) -> dict[str, Any]:
+    """Let contestants run in turns, after one run of each that does not count, unless they are warm already.
 
     Returns, by contestant, the median and quartiles of the seconds, and the median of the ratios to the reference
     within a turn (above 1: slower than the reference).
     """
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for turn in range(-1, turns):
+    for turn in range(-warm, turns):
         for name, run in contestants.items():
             took = run()
             if turn >= 0:

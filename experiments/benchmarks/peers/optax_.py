@@ -60,12 +60,30 @@ def predict(params, x, dropout, key):
     return x @ params[-1]["kernel"] + params[-1]["bias"]
 
 
+def shuffler(job: Job):
+    """Return the compiled function of a key that draws an order of the samples for each epoch."""
+    epochs, samples = job.network.epochs, job.samples
+    return jax.jit(lambda key: jax.vmap(lambda k: jax.random.permutation(k, samples))(jax.random.split(key, epochs)))
+
+
+def from_a_seed(job: Job):
+    """Return what must be compiled to train from a seed, as our program does: (function, arguments) each."""
+
+    def init(key):
+        keys = jax.random.split(key, len(job.widths) - 1)
+        draw = jax.nn.initializers.he_normal()
+        shapes = zip(keys, job.widths[:-1], job.widths[1:], strict=True)
+        return [{"kernel": draw(own, (a, b)), "bias": jnp.zeros(b)} for own, a, b in shapes]
+
+    train, carry = program(job)
+    key = jax.random.key(0)
+    return [(jax.jit(init), (key,)), (shuffler(job), (key,)), (train, (carry, jnp.asarray(job.orders)))]
+
+
 def contestant(job: Job) -> Contestant:
     """Return the peer's side of a job."""
     train, start = program(job)
-    epochs, samples = job.network.epochs, job.samples
-    shuffle = jax.jit(lambda key: jax.vmap(lambda k: jax.random.permutation(k, samples))(jax.random.split(key, epochs)))
-    key, carry = jax.random.key(1), None
+    shuffle, key, carry = shuffler(job), jax.random.key(1), None
 
     def reset():
         nonlocal carry

@@ -22,7 +22,7 @@ from experiments.benchmarks.timing import race, say
 __all__ = ["aims", "measure", "show"]
 
 AGREEMENT = 0.1  # how far a mean final training loss may be from ours, relative
-TURNS = 3
+TURNS = 2
 
 # name: (contestant, whether its losses must agree with ours)
 CONTESTANTS = {
@@ -75,7 +75,7 @@ def contest(options, names, turns):
 
         return run
 
-    for name, found in race({n: runner(n) for n in names if "missing" not in rows[n]}, turns, "sweep").items():
+    for name, found in race({n: runner(n) for n in names if "missing" not in rows[n]}, turns, "sweep", 0).items():
         rows[name] |= last[name] | found
     for process in processes.values():
         process.end()
@@ -103,7 +103,7 @@ def variants(options, turns):
 
         return run
 
-    found = race({name: runner(name) for name in ours.VARIANTS}, turns, "plain")
+    found = race({name: runner(name) for name in ours.VARIANTS}, turns, "plain", 0)
     process.end()
     return {name: last[name] | row for name, row in found.items()}
 
