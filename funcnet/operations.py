@@ -12,8 +12,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
-
 from funcnet.errors import raise_error
 
 # Primitives that move numbers or name them anew.
@@ -49,8 +47,13 @@ class Operations:
         return self.products + self.elementwise
 
 
+def is_literal(atom: Any) -> bool:
+    """Tell a constant among the operands from a variable; by its value, since JAX's own class is slow to import."""
+    return hasattr(atom, "val")
+
+
 def _open(program: Any) -> Any:
-    return program.jaxpr if isinstance(program, ClosedJaxpr) else program
+    return getattr(program, "jaxpr", program)
 
 
 def operations(program: Any, wanted: Sequence[bool] | None = None) -> Operations:
@@ -69,12 +72,12 @@ def operations(program: Any, wanted: Sequence[bool] | None = None) -> Operations
     """
     jaxpr = _open(program)
     wanted = [True] * len(jaxpr.outvars) if wanted is None else wanted
-    live = {v for v, want in zip(jaxpr.outvars, wanted, strict=True) if want and not isinstance(v, Literal)}
+    live = {v for v, want in zip(jaxpr.outvars, wanted, strict=True) if want and not is_literal(v)}
     total = Operations()
     for equation in reversed(jaxpr.eqns):
         needed = [v in live for v in equation.outvars]
         if any(needed):
-            live |= {v for v in equation.invars if not isinstance(v, Literal)}
+            live |= {v for v in equation.invars if not is_literal(v)}
             total += _of_one(equation, needed)
     return total
 
@@ -99,7 +102,7 @@ def _of_one(equation: Any, needed: Sequence[bool]) -> Operations:
         )
     if name == "cond":
         return max((operations(branch, needed) for branch in parameters["branches"]), key=lambda found: found.total)
-    inner = [value for value in parameters.values() if isinstance(value, ClosedJaxpr | Jaxpr)]
+    inner = [value for value in parameters.values() if hasattr(value, "eqns")]
     if inner:
         same = len(_open(inner[0]).outvars) == len(needed)
         return operations(inner[0], needed if same else None)
@@ -119,7 +122,7 @@ def dependencies(program: Any) -> list[frozenset[int]]:
     known: dict[Any, frozenset[int]] = {v: frozenset([i]) for i, v in enumerate(jaxpr.invars)}
 
     def of(atom: Any) -> frozenset[int]:
-        return frozenset() if isinstance(atom, Literal) else known.get(atom, frozenset())
+        return frozenset() if is_literal(atom) else known.get(atom, frozenset())
 
     for equation in jaxpr.eqns:
         every = frozenset[int]().union(*map(of, equation.invars))
