@@ -15,7 +15,7 @@ from experiments.benchmarks.timing import Aim, race, timed
 from experiments.benchmarks.words import prose
 from experiments.study import Table
 
-SHAPE, TOY_SHAPE, TURNS = (100_000, 100), (10, 10), 7
+SHAPE, TOY_SHAPE, TURNS = (100_000, 100), (10, 10), 5
 RULES = {
     "ReLU": (fn.relu, jax.nn.relu, "relu"),
     "LeakyReLU": (fn.leaky_relu, jax.nn.leaky_relu, "leaky_relu"),
@@ -38,7 +38,7 @@ RULES = {
 def measure(toy: bool) -> dict[str, Any]:
     """Race each rule's forward and backward."""
     rng = np.random.default_rng(0)
-    shape, names, turns = (TOY_SHAPE, list(RULES)[::5], 1) if toy else (SHAPE, list(RULES), TURNS)
+    shape, names, turns = (TOY_SHAPE, list(RULES)[::7], 1) if toy else (SHAPE, list(RULES), TURNS)
     z, dy = (rng.standard_normal(shape, np.float32) for _ in range(2))
     # At a kink two libraries may state different slopes.
     z[np.isin(np.abs(z), (0, 1, 3))] = 0.5

@@ -149,7 +149,8 @@ def show(numbers: dict[str, Any]) -> str:
     """Return the section of the page."""
     limits = numbers["limits"]
     band = ", ".join(
-        f"{rate / 1e9:.0f} GB/s over {_bytes(int(size))}" for size, rate in limits["bytes_a_second"].items()
+        f"{rate / 1e9:.0f} GB/s over {_bytes(int(size))}"
+        for size, rate in sorted(limits["bytes_a_second"].items(), key=lambda pair: int(pair[0]))
     )
     parts = [
         "## Training",
@@ -173,7 +174,7 @@ def show(numbers: dict[str, Any]) -> str:
             arrays, all three together of the size that an update walks through: {band}.
         """),
     ]
-    for key, network in numbers["networks"].items():
+    for key, network in sorted(numbers["networks"].items()):
         parts.append(_table(key, network))
         parts.append(_epochs(key, network))
     return "\n\n".join(parts)

@@ -54,6 +54,7 @@ def measure(toy):
     found["memory"] = memory(options, (1024, 4096, 16384))
     say("  16,384 trials")
     short = options | {"epochs": 5}
+    found["large_epochs"] = short["epochs"]
     large = contest(short | {"trials": 16_384}, ["sweep"], 1)["sweep"]["seconds"] / 16_384
     found["large"] = large / (contest(short, ["sweep"], TURNS)["sweep"]["seconds"] / options["trials"])
     return found

@@ -61,7 +61,7 @@ def show(numbers):
             rows.append([f"{TITLES[name]} (not installed)", "", "", "", "", ""])
             continue
         least = LEAST.get(name)
-        spread = f"{row['low']:.3g} … {row['high']:.3g}"
+        spread = f"{row['low']:.3g} … {row['high']:.3g}" if "low" in row else ""
         cells = [f"{row['seconds']:.3g}", spread, f"{1e6 * row['seconds'] / updates:.3g}", f"{row['ratio']:.2f}"]
         rows.append([TITLES[name], *cells, "" if least is None else f"≥ {least:g}"])
     caption = prose(f"""
@@ -87,7 +87,12 @@ def _rest(numbers):
         for name, row in numbers["variants"].items()
         if name in MOST
     ]
-    large = ["16,384 trials instead of 512, 5 epochs, time a trial", f"{numbers['large']:.2f}", "1", f"≤ {LARGE:g}"]
+    large = [
+        f"16,384 trials instead of 512, {numbers['large_epochs']} epochs, time a trial",
+        f"{numbers['large']:.2f}",
+        "1",
+        f"≤ {LARGE:g}",
+    ]
     caption = f"Kinds of sweep of {numbers['options']['trials']} trials."
     kinds = Table(caption, ["sweep", "of the plain time", "of the plain epochs", "aim"], [*rows, large]).markdown()
 

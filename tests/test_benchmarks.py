@@ -1,0 +1,61 @@
+"""The benchmarks run, and their page is what their record makes; no test asserts a time."""
+
+import jax
+import pytest
+
+from experiments.benchmarks import networks, page
+from experiments.benchmarks.timing import Aim, race
+
+
+@pytest.fixture
+def as_users_run_it():
+    """JAX as it is out of the box: 32-bit, with its usual promotions."""
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.mark.filterwarnings("default")  # those of the peers
+@pytest.mark.parametrize("group", page.GROUPS)
+def test_a_group_runs_at_toy_size(group, as_users_run_it, monkeypatch):
+    """Each group measures, checks that contestants agree, and writes its section; peers take part if installed."""
+    quick = networks.TOY[0]._replace(peers=("optax", "torch"))  # the others take seconds to import or compile
+    monkeypatch.setattr("experiments.benchmarks.training.TOY", (quick,))
+    record = page.measure([group], toy=True)
+    written = page.page(record)
+    assert written.startswith("# Benchmarks\n")
+    assert "funcnet" in written or "fn." in written or "ours" in written
+    assert page.plain(record) == record, "JSON holds it"
+
+
+def test_the_page_is_what_its_record_makes():
+    """docs/benchmarks.md shows the numbers of its record."""
+    record = page.read()
+    assert set(record) <= set(page.GROUPS)
+    assert "training" in record
+    assert page.PAGE.read_text() == page.page(record), "run page.write(page.read()) of experiments.benchmarks"
+
+
+def test_a_race_takes_turns():
+    """Contestants alternate, the first turn does not count, and ratios are taken turn by turn."""
+    log, clock = [], iter([9.0, 9.0, 1.0, 2.0, 4.0, 8.0, 10.0, 30.0])
+
+    def contestant(name):
+        def run():
+            log.append(name)
+            return next(clock)
+
+        return run
+
+    found = race({"a": contestant("a"), "b": contestant("b")}, 3, "a")
+    assert "".join(log) == "abababab"
+    assert (found["a"]["seconds"], found["b"]["seconds"], found["b"]["ratio"]) == (4.0, 8.0, 2.0)
+    assert (found["b"]["low"], found["b"]["high"], found["b"]["turns"]) == (5.0, 19.0, 3)
+
+
+def test_an_aim_is_met_as_the_page_shows_it():
+    """A bound is inclusive, for the three digits that the page shows."""
+    assert Aim("x", 1.7999, at_least=1.8).met
+    assert not Aim("x", 1.79, at_least=1.8).met
+    assert Aim("x", 0.1501, at_most=0.15).met
+    assert not Aim("x", 0.151, at_most=0.15).met
+    assert (Aim("x", 1, at_least=8).bound, Aim("x", 1, at_most=0.5).bound) == ("≥ 8", "≤ 0.5")
