@@ -288,7 +288,7 @@ def draw(numbers):
     for panel in panels[1]:
         panel.set_xlabel("learning rate")
     for panel in panels[:, 0]:
-        panel.set_ylabel("validation loss, best epoch")
+        panel.set_ylabel("validation loss (nats or mean square)")
     panels[0, 2].legend(fontsize=8, loc="upper left")
     figure.suptitle("Five optimizers by rate on six tasks; mean of seeds 0 to 2; grey: within 25 % of the lowest")
     return figure
