@@ -186,7 +186,7 @@ def run_epoch(experiment: Experiment, state: State, data: Data) -> State:
 
     first_bad = jnp.where(_finite(params), first_bad, jnp.minimum(first_bad, step - 1))
     diverged = first_bad < NEVER
-    params, slots = _either(diverged, (state.params, state.slots), (params, slots))
+    params, slots = _select(diverged, (state.params, state.slots), (params, slots))
 
     count = jnp.maximum(count, jnp.finfo(count.dtype).tiny)
     train_loss = loss if summed else loss / count
@@ -214,7 +214,7 @@ def run_epoch(experiment: Experiment, state: State, data: Data) -> State:
         slots=slots,
         epoch=state.epoch + 1,
         step=step,
-        best_params=_either(better, params, state.best_params),
+        best_params=_select(better, params, state.best_params),
         best_value=jnp.where(better, value, state.best_value),
         best_epoch=jnp.where(better, state.epoch, state.best_epoch),
         stopping=tuple(stopping),
@@ -281,11 +281,6 @@ def _finite(params: Any) -> jax.Array:
 
 def _select(condition: jax.Array, yes: Any, no: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
-
-
-def _either(condition: jax.Array, yes: Any, no: Any) -> Any:
-    """Return one of two trees whole: a branch copies, where a selection is a loop to compile for each leaf."""
-    return jax.lax.cond(condition, lambda yes, no: yes, lambda yes, no: no, yes, no)
 
 
 def finish(experiment: Experiment, state: State) -> Run:
