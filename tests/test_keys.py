@@ -79,7 +79,7 @@ def test_orders_are_permutations_without_a_favourite():
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_an_order_sorts_the_words_and_ties_keep_theirs(wide, monkeypatch):
-    """The packed sort is the stable sort of the words, in JAX's 32-bit mode and in its 64-bit mode, eager and jitted."""
+    """The packed sort is the stable sort of the words, in 32-bit mode and in 64-bit mode, eager and jitted."""
     words = np.random.default_rng(1).integers(0, 2**32, 500, dtype=np.uint32)
     words[[7, 90, 301]] = words[42]
     words[[0, 499]] = 2**32 - 1, 0
