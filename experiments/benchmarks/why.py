@@ -17,34 +17,35 @@ def why(record: dict[str, Any]) -> str:
 
 
 _TRAINING = prose("""
-    - Training, the small network (a), against Optax in a scan: both are the same five matrix products and some forty
-    loops over few numbers, each of which XLA calls one by one. Alone, the products of these shapes take about half of
-    an update; the rest are calls of a tenth to a few tenths of a microsecond, which neither side can join. What could be
-    removed has been: orders are drawn by one sort of packed words (a fifth of the sort's time), narrow kernel gradients
-    are transposed products, no kernel is copied in the loop. The aim was set on a machine where the peer took twice as
-    long as here.
+    - Training, the small network (a), against Optax in a scan: both are the same five matrix products and some
+    forty loops over few numbers, each of which XLA calls one by one. Alone, the products of these shapes take
+    about half of an update; the rest are calls of a tenth to a few tenths of a microsecond, which neither side
+    can join. What could be removed has been: orders are drawn by one sort of packed words (a fifth of the
+    sort's time), narrow kernel gradients are transposed products, no kernel is copied in the loop. The aim was
+    set on a machine where the peer took twice as long as here.
 
-    - Training, the others, against the floor and against PyTorch: the time is that of the matrix products as the
-    library beneath XLA runs them, 120 to 180 GFLOP/s in these shapes against the rate of large ones, and of memory:
-    XLA walks through parameters and state in three loops, where one would do.
+    - Training, the others, against the floor and against PyTorch: the time is that of the matrix products as
+    the library beneath XLA runs them, 120 to 180 GFLOP/s in these shapes against the rate of large ones, and of
+    memory: XLA walks through parameters and state in three loops, where one would do.
 
-    - Training, short epochs: at the end of each epoch the state is looked over for numbers that are not finite, and what
-    it was at the beginning, and at its best, is kept. In (c) and (d) an epoch has few updates, so that this is a visible
-    part of the time; with the number of updates that real data give it is not.
+    - Training, short epochs: at the end of each epoch the state is looked over for numbers that are not finite,
+    and what it was at the beginning, and at its best, is kept. In (c) and (d) an epoch has few updates, so that
+    this is a visible part of the time; less so with the number of updates that
+    real data give.
 """)
 _BEFORE = prose("""
-    - Compiling takes time by the number of loops, about 2 ms each, and each dense layer has a dozen: products, bias,
-    activation, and the optimizer's three for kernel and bias. Equal layers draw their parameters in one loop; a loop
-    over the layers themselves would need their kernels in one array, and copies in every step: 8 % of the time of an
-    update in a trial at (c).
+    - Compiling takes time by the number of loops, about 2 ms each, and each dense layer has a dozen: products,
+    bias, activation, and the optimizer's three for kernel and bias. Equal layers draw their parameters in one
+    loop; a loop over the layers themselves would need their kernels in one array, and copies in every step: 8 %
+    of the time of an update in a trial at (c).
 
-    - Importing: 120 modules of one concept each, and a frozen record for each concept. The linear models are loaded on
-    demand; the sweep is not, since `fn.sweep` is a function and a package at once.
+    - Importing: 120 modules of one concept each, and a frozen record for each concept. The linear models are
+    loaded on demand; the sweep is not, since `fn.sweep` is a function and a package at once.
 """)
 _RULES = prose("""
-    - Elementwise rules: those slower than `jax.nn` are more exact. The largest errors over the range, in units in the
-    last place of float32, ours against `jax.nn`: tanh 1.7 against 4.7, SiLU 2.03 against 2.7, and the approximate GELU
-    within 2, where `jax.nn.gelu` loses all digits in the left tail.
+    - Elementwise rules: those slower than `jax.nn` are more exact. The largest errors over the range, in units
+    in the last place of float32, ours against `jax.nn`: tanh 1.7 against 4.7, SiLU 2.03 against 2.7, and the
+    approximate GELU within 2, where `jax.nn.gelu` loses all digits in the left tail.
 """)
 
 

@@ -209,7 +209,7 @@ def verdict(numbers):
         # At one rate below the edge larger batches are smoother: the first four of the seven rates.
         for k in range(3):
             rough = [row["rough"][k] for row in sizes.values()]
-            assert all(a > b for a, b in zip(rough, rough[1:], strict=False))
+            assert sorted(rough, reverse=True) == rough
     soonest = {name: min(minis, key=lambda m, s=sizes: s[m]["seconds"]) for name, sizes in numbers.items()}
     slower = convex[soonest["logistic regression"]]["seconds"] / convex["whole set"]["seconds"]
     faster = network["whole set"]["seconds"] / network[soonest["network"]]["seconds"]
