@@ -206,3 +206,6 @@ def test_c1_the_cost_of_both_passes():
     x = jax.ShapeDtypeStruct((1, 784), jnp.float32)
     found = jax.jit(network.apply).lower(params, x).compile().cost_analysis()
     assert float(found["flops"]) == pytest.approx(2 * forward, rel=0.01)
+    # The cost model: for a batch of 2 it is two operations a product in both passes.
+    cost = fn.cost(network, (784,), 2)
+    assert (cost.forward.products, cost.backward.products) == (2 * 2 * forward, 2 * 2 * backward)
