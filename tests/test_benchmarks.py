@@ -36,8 +36,8 @@ def test_the_page_is_what_its_record_makes():
 
 
 def test_a_race_takes_turns():
-    """Contestants alternate, the first turn does not count, and ratios are taken turn by turn."""
-    log, clock = [], iter([9.0, 9.0, 1.0, 2.0, 4.0, 8.0, 10.0, 30.0])
+    """Contestants alternate, warm-up and openings of turns do not count, and ratios are taken turn by turn."""
+    log, clock = [], iter([9.0, 9.0, 9.0, 1.0, 2.0, 9.0, 4.0, 8.0, 9.0, 10.0, 30.0])
 
     def contestant(name):
         def run():
@@ -47,7 +47,7 @@ def test_a_race_takes_turns():
         return run
 
     found = race({"a": contestant("a"), "b": contestant("b")}, 3, "a")
-    assert "".join(log) == "abababab"
+    assert "".join(log) == "abaabaabaab"
     assert (found["a"]["seconds"], found["b"]["seconds"], found["b"]["ratio"]) == (4.0, 8.0, 2.0)
     assert (found["b"]["low"], found["b"]["high"], found["b"]["turns"]) == (5.0, 19.0, 3)
 

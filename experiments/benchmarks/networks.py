@@ -31,7 +31,7 @@ class Network(NamedTuple):
     features: int = 784
 
 
-ALL = ("optax", "equinox", "torch", "keras", "sklearn")
+ALL = ("optax", "equinox", "keras", "torch", "sklearn")  # those on JAX first: threads of another library linger
 NETWORKS = (
     Network("a", "64-64-10, batch 32, the digits", (64,), 32, None, 10, 7, 1e-3, ALL, 64),
     Network("b", "784-512-512-10, batch 128", (512, 512), 128, 2560, 2, 5, 1e-3, ALL),
