@@ -206,7 +206,7 @@ def verdict(numbers):
         assert at_own_rate(whole, "raised") == 0
         assert all(at_own_rate(sizes[label], "raised") > 0.3 for label in minis)
         assert all(at_own_rate(sizes[label], "rough") > 100 * at_own_rate(whole, "rough") for label in minis)
-        # At one rate below the edge larger batches are smoother: the first four of the seven rates.
+        # At one rate below the edge larger batches are smoother: the first three of the seven rates.
         for k in range(3):
             rough = [row["rough"][k] for row in sizes.values()]
             assert sorted(rough, reverse=True) == rough
@@ -240,7 +240,7 @@ def verdict(numbers):
         "batch gradient descent; the roughness is more than a hundred times larger. It is larger at every rate at "
         f"which batch gradient descent is stable, up to {RATES[::2][5]:g} on the regression and {RATES[::2][4]:g} on "
         f"the network. Only beyond does it oscillate, too: at a rate of {RATES[::2][-1]:g} on the regression "
-        f"{last:.0%} of its updates raise the loss, as many as those of mini-batches, none of which converges there. "
-        "What is true is that mini-batches oscillate less than single samples at the same rate: at each of the "
-        "three smallest rates the roughness falls with every larger batch."
+        f"{last:.0%} of its updates raise the loss, as many as of mini-batches of 16 and more, none of which "
+        "converges there. What is true is that mini-batches oscillate less than single samples at the same rate: at "
+        "each of the three smallest rates the roughness falls with every larger batch."
     )
