@@ -245,6 +245,18 @@ def test_generators_honour_dtype_and_round_once(make, dtype):
     assert np.array_equal(y, exact_y.astype(y.dtype))
 
 
+@pytest.mark.parametrize("make", [data.xor, data.spirals, data.moons, data.regression])
+def test_a_split_by_the_seed_of_the_data_is_random(make):
+    """Parts have equal means of every feature and of its square, up to six standard errors."""
+    for seed in range(3):
+        x, y = make(samples=2000, seed=seed)
+        parts = data.split(x, y, seed=seed, stratify=y.dtype.kind == "i")
+        for values in (lambda a: a, np.square, lambda a: np.sum(a * a, axis=1, keepdims=True)):
+            for part, _ in parts:
+                error = values(x).std(axis=0) / np.sqrt(len(part))
+                assert np.all(np.abs(values(part).mean(axis=0) - values(x).mean(axis=0)) < 6 * error)
+
+
 @pytest.mark.parametrize("make", [data.xor, data.spirals, data.moons], ids=["xor", "spirals", "moons"])
 def test_noise_is_added_after_the_labels_and_in_proportion(make):
     clean, some, more = (make(samples=2000, noise=noise, seed=3, dtype=np.float64) for noise in (0.0, 0.1, 0.3))
