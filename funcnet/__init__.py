@@ -85,6 +85,7 @@ from funcnet.optimizers import (
 from funcnet.records import paths, record, replace
 from funcnet.regularizers import L1, L2, ElasticNet, MaxNorm
 from funcnet.schedules import Constant, Cosine, ExponentialDecay, InverseTime, OneCycle, StepDecay, Warmup
+from funcnet.state import Run
 from funcnet.stopping import Convergence, EarlyStopping
 from funcnet.sweep import (
     Choice,
@@ -103,7 +104,7 @@ from funcnet.sweep import (
     use_cores,
 )
 from funcnet.trace import trace
-from funcnet.train import Run, train
+from funcnet.train import train
 
 if TYPE_CHECKING:
     from funcnet import linear

@@ -10,8 +10,9 @@ import numpy as np
 from funcnet.errors import check_pair, describe, raise_error
 from funcnet.experiment import Experiment, stopping_rules
 from funcnet.records import canonical, replace
+from funcnet.state import Data, columns
 from funcnet.sweep.halving import Halving
-from funcnet.train import Data, columns, prepare
+from funcnet.train import prepare
 
 KEEP = ("metrics", "params", "state")
 

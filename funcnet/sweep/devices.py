@@ -44,7 +44,11 @@ def available_cores() -> int:
 
 
 def use_compilation_cache(folder: str | os.PathLike[str]) -> None:
-    """Keep compiled programs in a folder, so that a new process starts the same sweep without compiling again."""
+    """Keep compiled programs in a folder, so that a new process starts the same sweep without compiling again.
+
+    Processes may share the folder. JAX does not lock it: a process that reads a program while another writes it warns
+    `Error reading persistent compilation cache entry` and compiles that program itself.
+    """
     path = pathlib.Path(folder).expanduser()
     path.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(path))

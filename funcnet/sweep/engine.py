@@ -20,12 +20,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcnet.experiment import Experiment, stopping_rules
+from funcnet.state import NEVER, Data, State
 from funcnet.stopping import REASONS
 from funcnet.sweep.describe import describe_experiment, hashes
 from funcnet.sweep.hosts import spans_processes, to_host
 from funcnet.sweep.lanes import WINDOW, Programs, in_columns, lanes_for, programs_for, stack, structure_of
 from funcnet.sweep.store import Finished
-from funcnet.train import NEVER, Data, State, begin
+from funcnet.train import begin
 
 SEGMENT_SECONDS = 1.0  # how long the host waits for a segment before it looks again
 

@@ -32,8 +32,9 @@ from funcnet.experiment import Experiment
 from funcnet.layers.columns import Columns, computes_in_columns, transposed
 from funcnet.objective import evaluate
 from funcnet.records import canonical, children
+from funcnet.state import Data, State
 from funcnet.sweep.hosts import spans_processes, to_devices
-from funcnet.train import Data, State, begin, run_epoch
+from funcnet.train import begin, run_epoch
 
 WINDOW = 64  # epochs of history that a state holds, hence the longest segment
 CACHE = {"cpu": 4 << 20}  # bytes of state that a device's lanes may take

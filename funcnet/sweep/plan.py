@@ -16,11 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcnet.experiment import Experiment
+from funcnet.state import Data
 from funcnet.sweep.checks import checked, checked_data
 from funcnet.sweep.devices import idle_cores_hint
 from funcnet.sweep.engine import Engine, Options, Trial, groups
 from funcnet.sweep.lanes import structure_of
-from funcnet.train import Data, begin, update_batch
+from funcnet.train import begin, update_batch
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,6 +18,7 @@ import numpy as np
 
 from funcnet.errors import raise_error
 from funcnet.experiment import Experiment
+from funcnet.state import Data, monitored
 from funcnet.sweep.checks import checked, checked_data
 from funcnet.sweep.describe import data_hash, describe_experiment
 from funcnet.sweep.devices import available_cores, idle_cores_hint
@@ -29,7 +30,6 @@ from funcnet.sweep.progress import Progress
 from funcnet.sweep.results import Results
 from funcnet.sweep.rows import Row
 from funcnet.sweep.store import Finished, Store, Writer
-from funcnet.train import Data, monitored
 
 
 class SweepInterrupted(KeyboardInterrupt):
