@@ -43,8 +43,8 @@ class State(NamedTuple):
 class Run:
     """The outcome of a run, on the host.
 
-    params          the parameters after the last epoch; if diverged, the last ones whose loss was finite (those with
-                    which the last epoch began, if its first loss was not)
+    params          the parameters after the last epoch; if diverged, the last ones whose loss was finite (the initial
+                    ones, if none was)
     best_params     the parameters after the best epoch by the monitored metric: that of the early stopping, else
                     validation loss, else train loss
     history         arrays by epoch: train_loss (mean over the epoch's batches as they were trained, dropout included),

@@ -14,8 +14,8 @@ An epoch visits the samples in a random order, in batches; each batch is one upd
 divide the number of samples, the last batch is filled up with samples of weight 0: its mean is over its true samples.
 
 A run diverges at the first update whose loss is not finite, or at the end of an epoch whose parameters are not, and
-ends with that epoch. The steps themselves keep no copies: the state falls back to the parameters with which the epoch
-began, and `train` walks that epoch once more, by `rewind`, to the last parameters whose loss was finite.
+ends with that epoch. No copies are kept for that case: the state ends with parameters that are of no use, but for the
+best ones, and `train` runs once more, by `rewind`, up to the last parameters whose loss was finite.
 """
 
 import functools
@@ -110,8 +110,6 @@ def run_epoch(experiment: Experiment, state: State, data: Data) -> State:
 
     first_bad = jnp.where(_finite(params), first_bad, jnp.minimum(first_bad, step - 1))
     diverged = first_bad < NEVER
-    params, slots = _select(diverged, (state.params, state.slots), (params, slots))
-
     count = jnp.maximum(count, jnp.finfo(count.dtype).tiny)
     train_loss = loss if summed else loss / count
     metrics = {"train_loss": train_loss, "objective": train_loss + penalty / count}
@@ -175,31 +173,35 @@ def update_batch(
 
 
 def rewind(experiment: Experiment, state: State, data: Data) -> State:
-    """Return a diverged state with the last parameters whose loss was finite, by walking its last epoch again."""
-    numbers, present = batches(experiment, state.epoch - 1, data.x.shape[0])
-    count = 1 if numbers is None else numbers.shape[0]
+    """Walk on from a state, two epochs at most, to the last parameters whose loss is finite."""
+    epochs = [batches(experiment, state.epoch + later, data.x.shape[0]) for later in range(2)]
+    count = 1 if epochs[0][0] is None else epochs[0][0].shape[0]
+    numbers, present = jax.tree.map(lambda *columns: jnp.concatenate(columns), *epochs)
     dropout_key = fold(jax.random.key(experiment.seed), 1)
 
     def onward(carry: Any) -> Any:
         good, (params, slots), index, _ = carry
-        batch = (None, None) if numbers is None else jax.tree.map(lambda column: column[index], (numbers, present))
-        step = (state.epoch - 1) * count + index
-        *ahead, found = update_batch(experiment, data, dropout_key, params, slots, step, batch)
+        batch = jax.tree.map(lambda column: column[index], (numbers, present))
+        *ahead, found = update_batch(experiment, data, dropout_key, params, slots, state.step + index, batch)
         sound = jnp.isfinite(found.loss) & _finite(params)
         return _select(sound, (params, slots), good), tuple(ahead), index + 1, sound
 
     start = (state.params, state.slots)
     first = (start, start, jnp.zeros((), jnp.int32), jnp.asarray(True))
-    (params, slots), *_ = jax.lax.while_loop(lambda carry: carry[3] & (carry[2] < count), onward, first)
+    (params, slots), *_ = jax.lax.while_loop(lambda carry: carry[3] & (carry[2] < 2 * count), onward, first)
     return state._replace(params=params, slots=slots)
 
 
 def _finite(params: Any) -> jax.Array:
-    """Tell whether all parameters are finite; leaves of one shape are looked at together, to compile less."""
-    groups: dict[Any, list[jax.Array]] = {}
+    """Tell whether all parameters are finite: 0 · x is 0 if x is, else NaN, and sums of it are fast.
+
+    Leaves of one shape are added up, to compile less.
+    """
+    zeros: dict[Any, jax.Array] = {}
     for leaf in jax.tree.leaves(params):
-        groups.setdefault((leaf.shape, leaf.dtype), []).append(leaf)
-    finite = [jnp.all(jnp.isfinite(jnp.stack(leaves))) for leaves in groups.values()]
+        group = leaf.shape, leaf.dtype
+        zeros[group] = zeros[group] + 0 * leaf if group in zeros else 0 * leaf
+    finite = [jnp.all(jnp.isfinite(jnp.sum(zero, axis=tuple(range(zero.ndim - 1))))) for zero in zeros.values()]
     return jnp.all(jnp.stack(finite or [jnp.asarray(True)]))
 
 
@@ -227,9 +229,9 @@ _compiled = functools.partial(jax.jit, compiler_options={"xla_cpu_copy_insertion
 
 
 @_compiled
-def run_program(experiment: Experiment, data: Data) -> State:
-    """Run a whole experiment as one program."""
-    return advance(experiment, begin(experiment, data), data, experiment.epochs)
+def run_program(experiment: Experiment, data: Data, until: Any = NEVER) -> State:
+    """Run a whole experiment as one program, or its first epochs."""
+    return advance(experiment, begin(experiment, data), data, until)
 
 
 rewind_program = jax.jit(rewind)
@@ -322,7 +324,10 @@ def train(experiment: Experiment, train: tuple[Any, Any], validation: tuple[Any,
 
     """
     experiment, data = prepare(experiment, train, validation)
-    state = run_program(experiment, data)
+    state = run_program(experiment, data, NEVER)
     if REASONS[int(state.reason)] == "diverged":
-        state = rewind_program(experiment, state, data)
+        # The same program has the same bits: it stops short of the epoch before, where the last good update may be.
+        before = run_program(experiment, data, int(state.epoch) - 2)
+        found = rewind_program(experiment, before, data)
+        state = state._replace(params=found.params, slots=found.slots)
     return finish(experiment, state)
