@@ -1,7 +1,10 @@
 """What comes before the first step and beside it: imports, tracing, compiling, recompiling, memory."""
 
+import compileall
+import pathlib
 from typing import Any
 
+import funcnet as fn
 from experiments.benchmarks.bodies import compilations, first_step, peak_memory, seconds_of_imports, trace_and_compile
 from experiments.benchmarks.networks import NETWORKS, TOY, Job
 from experiments.benchmarks.peers import TITLES
@@ -43,6 +46,8 @@ def measure(toy: bool) -> dict[str, Any]:
     turns, first = (1, TOY[0]) if toy else (5, networks["a"])
     short, call = first._replace(epochs=1), here if toy else fresh
     everyone = ["funcnet"] if toy else list(NAMES)
+    # As pip does when it installs a package: else each process would compile the sources of this one alone.
+    compileall.compile_dir(pathlib.Path(fn.__file__).parent, quiet=2)
     say("  imports")
     found: dict[str, Any] = {"imports": repeated(call, seconds_of_imports, ["funcnet"], 2 * turns - 1)["funcnet"]}
     say("  cold start")

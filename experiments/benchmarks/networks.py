@@ -35,8 +35,8 @@ ALL = ("optax", "equinox", "keras", "torch", "sklearn")  # those on JAX first: t
 NETWORKS = (
     Network("a", "64-64-10, batch 32, the digits", (64,), 32, None, 10, 7, 1e-3, ALL, 64),
     Network("b", "784-512-512-10, batch 128", (512, 512), 128, 2560, 2, 5, 1e-3, ALL),
-    Network("c", "784, 20 × 256, 10, batch 256", (256,) * 20, 256, 1536, 2, 3, 1e-4, ("optax", "equinox", "torch")),
-    Network("d", "784-4096-4096-10, batch 256", (4096, 4096), 256, 768, 1, 3, 1e-4, ("optax", "torch")),
+    Network("c", "784, 20 × 256, 10, batch 256", (256,) * 20, 256, 4096, 1, 3, 1e-4, ("optax", "equinox", "torch")),
+    Network("d", "784-4096-4096-10, batch 256", (4096, 4096), 256, 2048, 1, 3, 1e-4, ("optax", "torch")),
 )
 TOY = (Network("a", "5-8-3, batch 8, a toy", (8,), 8, 20, 2, 1, 1e-3, ALL, 5),)
 

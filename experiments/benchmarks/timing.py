@@ -31,13 +31,15 @@ class Aim(NamedTuple):
         return f"≥ {self.at_least:g}" if self.at_most is None else f"≤ {self.at_most:g}"
 
 
-def timed(run: Callable[[], Any], before: Callable[[], Any] | None = None) -> Callable[[], float]:
-    """Return a contestant: a function that runs once and returns its seconds; `before` is not counted."""
+def timed(
+    run: Callable[[], Any], before: Callable[[], Any] | None = None, rest: float | None = None
+) -> Callable[[], float]:
+    """Return a contestant: a function that runs once and returns its seconds; `before` and rest are not counted."""
 
     def once() -> float:
         if before is not None:
             before()
-        time.sleep(REST)
+        time.sleep(REST if rest is None else rest)
         start = time.perf_counter()
         run()
         return time.perf_counter() - start

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import funcnet as fn
-from experiments.benchmarks import machine, ours
+from experiments.benchmarks import machine, ours, parts
 from experiments.benchmarks.networks import (
     ANOTHER_EPSILON,
     NETWORKS,
@@ -54,7 +54,7 @@ def measure(toy: bool) -> dict[str, Any]:
             say(f"  {network.name} {variant}: {time.perf_counter() - start:.0f} s")
         job = Job(network, "Adam")
         shape = {"title": network.title, "epochs": network.epochs, "updates": job.updates, "batches": job.batches}
-        rows[network.name] = shape | {"variants": variants}
+        rows[network.name] = shape | {"variants": variants, "parts": parts.measure(job, 1 if toy else network.turns)}
     return {"limits": limits, "networks": rows}
 
 
@@ -128,8 +128,8 @@ def _worst(network: dict[str, Any], name: str) -> float:
 
 def _share(network: dict[str, Any]) -> float:
     """Return the smallest share of the floor in the time of an update, over the variants without dropout."""
-    parts = [row for variant, row in network["variants"].items() if variant != "dropout"]
-    return min(network["updates"] * row["floor"]["seconds"] / row["contestants"]["funcnet"]["seconds"] for row in parts)
+    rows = [row for variant, row in network["variants"].items() if variant != "dropout"]
+    return min(network["updates"] * row["floor"]["seconds"] / row["contestants"]["funcnet"]["seconds"] for row in rows)
 
 
 def aims(numbers: dict[str, Any]) -> list[Aim]:
@@ -152,7 +152,7 @@ def show(numbers: dict[str, Any]) -> str:
         f"{rate / 1e9:.0f} GB/s over {_bytes(int(size))}"
         for size, rate in sorted(limits["bytes_a_second"].items(), key=lambda pair: int(pair[0]))
     )
-    parts = [
+    sections = [
         "## Training",
         prose(f"""
             Each contestant trains the epochs of a turn from the same initial parameters, shuffles its samples anew in
@@ -160,7 +160,8 @@ def show(numbers: dict[str, Any]) -> str:
             our order, and the mean loss of every epoch agrees with ours within {ROUNDING:g}, relative (Keras and
             scikit-learn, whose Adam has its ε in another place, within {ANOTHER_EPSILON:g}); the largest difference was
             {_apart(numbers):.1g}. With dropout, whose masks differ, they agree within {NOISE:g}. The digits' 1,077
-            images do not divide by 32: the last batch of an epoch has 21. Ours and the scan of Optax fill it up with
+            images do not divide by 32: the last batch of an epoch has 21. The whole call of `fn.train` also checks its
+            data and draws the initial parameters. Ours and the scan of Optax fill it up with
             samples of weight 0; the others run a smaller batch. Dropout is at {RATE_LEFT_OUT:g}, L2 is
             {PENALTY:g}/2 Σ w² over the kernels, both with Adam. JAX peers
             donate their buffers; PyTorch has its fused optimizers, and one thread or all, whichever was faster.
@@ -175,9 +176,8 @@ def show(numbers: dict[str, Any]) -> str:
         """),
     ]
     for key, network in sorted(numbers["networks"].items()):
-        parts.append(_table(key, network))
-        parts.append(_epochs(key, network))
-    return "\n\n".join(parts)
+        sections += [_table(key, network), _epochs(key, network)]
+    return "\n\n".join([*sections, parts.show(numbers["networks"])])
 
 
 def _bytes(size: int) -> str:

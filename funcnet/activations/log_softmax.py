@@ -35,15 +35,11 @@ class LogSoftmax(Activation):
     def forward(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Return y twice: the derivative is a function of y alone."""
         d = shifted(z, "LogSoftmax")
-        e, largest, zero = jnp.exp(d), d == 0, jnp.zeros((), d.dtype)
-        # Both sums in one pass: the others, and the largest, which are 1 each.
-        others, ties = jax.lax.reduce(
-            (jnp.where(largest, 0, e), jnp.where(largest, e, 0)),
-            (zero, zero),
-            lambda a, b: (a[0] + b[0], a[1] + b[1]),
-            (d.ndim - 1,),
-        )
-        y = d - jnp.log1p(others + (ties - 1))[..., None]
+        e = jnp.exp(d)
+        total = jnp.sum(e, axis=-1, keepdims=True)
+        others = jnp.sum(jnp.where(d == 0, 0, e), axis=-1, keepdims=True)
+        # Where several classes are the largest, total is at least 2, and loses nothing to the subtraction.
+        y = d - jnp.log1p(jnp.where(total - others < 1.5, others, total - 1))
         return y, y
 
     def backward(self, saved: jax.Array, dy: jax.Array) -> jax.Array:
