@@ -27,7 +27,9 @@ def main() -> None:
         if options.toy:
             print(page.page(found))
         else:
-            page.write(page.read() | found)
+            page.keep(page.read() | found)
+    if not options.toy:
+        page.write(page.read())
     print(f"{(time.perf_counter() - start) / 60:.1f} minutes")
 
 

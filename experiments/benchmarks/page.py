@@ -42,9 +42,14 @@ def read() -> dict[str, Any]:
     return json.loads(RECORD.read_text()) if RECORD.exists() else {}
 
 
+def keep(record: dict[str, Any]) -> None:
+    """Keep a record, after each group: a run takes a quarter of an hour."""
+    RECORD.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
 def write(record: dict[str, Any]) -> None:
     """Keep a record and write its page."""
-    RECORD.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    keep(record)
     PAGE.write_text(page(record))
 
 
