@@ -2,50 +2,89 @@
 
 from typing import Any
 
-from experiments.benchmarks.words import prose
+from experiments.benchmarks.peers import TITLES
+from experiments.benchmarks.training import LEAST
+from experiments.benchmarks.words import digits, prose
 
 
 def why(record: dict[str, Any]) -> str:
     """Return the paragraphs, each with the numbers of its group."""
-    parts = [_TRAINING] if "training" in record else []
-    parts += [_BEFORE] if "compiling" in record else []
-    parts += [_RULES] if "elementwise" in record else []
-    sweep = record.get("sweep", {}).get("numbers", {})
-    if "variants" in sweep:
-        parts.append(_sweep(sweep))
+    numbers = {name: entry["numbers"] for name, entry in record.items()}
+    parts = [_training(numbers["training"]["networks"])] if "training" in numbers else []
+    parts += [_compiling(numbers["compiling"])] if "compiling" in numbers else []
+    parts += [_RULES] if "elementwise" in numbers else []
+    if "variants" in numbers.get("sweep", {}):
+        parts.append(_sweep(numbers["sweep"]))
     return "\n\n".join(parts)
 
 
-_TRAINING = prose("""
-    - Training, the small network (a), against Optax in a scan: both are the same five matrix products and some
-    forty loops over few numbers, each of which XLA calls one by one. Alone, the products of these shapes take
-    about half of an update; the rest are calls of a tenth to a few tenths of a microsecond, which neither side
-    can join. What could be removed has been: orders are drawn by one sort of packed words (a fifth of the
-    sort's time), narrow kernel gradients are transposed products, no kernel is copied in the loop. The aim was
-    set on a machine where the peer took twice as long as here.
+def _training(networks: dict[str, Any]) -> str:
+    """Hold what the aims ask for against the floor and the parts of an update."""
+    found = []
+    for key, network in sorted(networks.items()):
+        sides, parts = network["variants"]["Adam"]["contestants"], network["parts"]
+        wanted = LEAST.get(key, {})
+        asked = {name: sides[name]["seconds"] / network["updates"] / wanted[name] for name in wanted if name in sides}
+        if not asked:
+            continue
+        name = min(asked, key=lambda side: asked[side])
+        least, products = asked[name], parts["products"]
+        found.append(
+            f"({key}): {wanted[name]:g} times as fast as {TITLES[name]} would be {_micro(least)} an update with Adam;"
+            f" the products alone take {_micro(products)}, {products / parts['update']:.0%} of our"
+            f" {_micro(parts['update'])}, and the floor is {_micro(network['variants']['Adam']['floor']['seconds'])}."
+        )
+    return prose(f"""
+        - Training. What the steepest aim of each network asks for, beside the profile above. {" ".join(found)}
+        All contestants on JAX share these products, which run in the library beneath XLA. In (a) the rest is some forty
+        loops over few numbers, a tenth to a few tenths of a microsecond each, which XLA calls one by one. In the others
+        it is memory: XLA walks through parameters and state in three loops, where one would do. Ratios to Optax
+        within 3 % of 1 are the noise of this machine, which has phases of half its speed. {_shares(networks)}
+    """)
 
-    - Training, the others, against the floor and against PyTorch: the time is that of the matrix products as
-    the library beneath XLA runs them, 120 to 180 GFLOP/s in these shapes against the rate of large ones, and of
-    memory: XLA walks through parameters and state in three loops, where one would do.
 
-    - Training, short epochs: at the end of each epoch the state is looked over for numbers that are not finite,
-    and what it was at the beginning, and at its best, is kept. In (c) and (d) an epoch has few updates, so that
-    this is a visible part of the time; less so with the number of updates that
-    real data give.
-""")
-_BEFORE = prose("""
-    - Compiling takes time by the number of loops, about 2 ms each, and each dense layer has a dozen: products,
-    bias, activation, and the optimizer's three for kernel and bias. Equal layers draw their parameters in one
-    loop; a loop over the layers themselves would need their kernels in one array, and copies in every step: 8 %
-    of the time of an update in a trial at (c).
+def _shares(networks: dict[str, Any]) -> str:
+    """Return the share of the floor by variant, in which a slow phase shows."""
+    network = networks.get("b")
+    if network is None:
+        return ""
+    shares = [
+        f"{network['updates'] * row['floor']['seconds'] / row['contestants']['funcnet']['seconds']:.2f} ({variant})"
+        for variant, row in network["variants"].items()
+    ]
+    return (
+        f"In (b) the floor is, of our time, {', '.join(shares)}; a variant that is far below the others fell into one."
+    )
 
-    - Importing: 120 modules of one concept each, and a frozen record for each concept. The linear models are
-    loaded on demand; the sweep is not, since `fn.sweep` is a function and a package at once.
-""")
+
+def _micro(seconds: float) -> str:
+    return f"{digits(1e6 * seconds)} µs"
+
+
+def _compiling(numbers: dict[str, Any]) -> str:
+    """Explain the time of compiling (c)."""
+    ours = numbers["compile"].get("c", {}).get("funcnet")
+    if ours is None:
+        return ""
+    return prose(f"""
+        - Compiling (c), {ours["seconds"]["seconds"]:.1f} s. By XLA's own trace of its passes (24 November 2026): of 1.5 s, passes
+        over the whole program take 0.3 s and copy insertion 0.1 s; the other 1.1 s make some 120 loops, each apart,
+        about 6 ms in the fusion compiler and as much in LLVM, on two threads. Each dense layer has a dozen of them:
+        products, bias, activation, the optimizer's three for kernel and bias. Equal layers draw their parameters in
+        one loop; a loop over the layers themselves, tried, compiles in two thirds of the time, and costs 8 % of an
+        update at (c), since its kernels must lie in one array. Compiler options change little: without any
+        optimization of LLVM it still takes 1.2 s.
+    """)
+
+
 _RULES = prose("""
-    - Elementwise rules: those slower than `jax.nn` are more exact. The largest errors over the range, in units
-    in the last place of float32, ours against `jax.nn`: tanh 1.7 against 4.7, SiLU 2.03 against 2.7, and the
-    approximate GELU within 2, where `jax.nn.gelu` loses all digits in the left tail.
+    - Elementwise rules: those slower than `jax.nn` are more exact, and round the result to within 2 units in the last
+    place of float32 (`tests/test_activations.py`), which takes an exponential of two parts, and more divisions. The
+    largest errors over the range, ours against `jax.nn`: sigmoid 1.6 against 2.5, tanh 1.7 against 4.7, SiLU 2.03
+    against 2.7, and the approximate GELU within 2, where `jax.nn.gelu` loses all digits in the left tail. Log-softmax
+    sums the other classes apart from the largest, so that the logarithm of a probability near 1 is not rounded to 0;
+    XLA has a fast kernel for the plain sum alone. A backward pass of ours starts from input or output, and keeps
+    nothing else; `jax.vjp` keeps derivatives or masks, which saves it reading in the backward pass and costs memory.
 """)
 
 
