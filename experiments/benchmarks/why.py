@@ -35,11 +35,11 @@ def _training(networks: dict[str, Any]) -> str:
             f" {_micro(parts['update'])}, and the floor is {_micro(network['variants']['Adam']['floor']['seconds'])}."
         )
     return prose(f"""
-        - Training. What the steepest aim of each network asks for, beside the profile above. {" ".join(found)}
-        All contestants on JAX share these products, which run in the library beneath XLA. In (a) the rest is some forty
-        loops over few numbers, a tenth to a few tenths of a microsecond each, which XLA calls one by one. In the others
-        it is memory: XLA walks through parameters and state in three loops, where one would do. Ratios to Optax
-        within 3 % of 1 are the noise of this machine, which has phases of half its speed. {_shares(networks)}
+        - Training. What the steepest aim of each network asks for, beside the profile above. {" ".join(found)} All
+        contestants on JAX share these products, which run in the library beneath XLA. In (a) the rest is some forty
+        loops over few numbers, a tenth to a few tenths of a microsecond each, which XLA calls one by one. In the
+        others it is memory: XLA walks through parameters and state in three loops, where one would do. Ratios to
+        Optax within 3 % of 1 are the noise of this machine, which has phases of half its speed. {_shares(networks)}
     """)
 
 
@@ -67,24 +67,27 @@ def _compiling(numbers: dict[str, Any]) -> str:
     if ours is None:
         return ""
     return prose(f"""
-        - Compiling (c), {ours["seconds"]["seconds"]:.1f} s. By XLA's own trace of its passes (24 November 2026): of 1.5 s, passes
-        over the whole program take 0.3 s and copy insertion 0.1 s; the other 1.1 s make some 120 loops, each apart,
-        about 6 ms in the fusion compiler and as much in LLVM, on two threads. Each dense layer has a dozen of them:
-        products, bias, activation, the optimizer's three for kernel and bias. Equal layers draw their parameters in
-        one loop; a loop over the layers themselves, tried, compiles in two thirds of the time, and costs 8 % of an
-        update at (c), since its kernels must lie in one array. Compiler options change little: without any
-        optimization of LLVM it still takes 1.2 s.
+        - Compiling (c), {ours["seconds"]["seconds"]:.1f} s. By XLA's own trace of its passes (24 November 2026): of
+        1.5 s, passes over the whole program take 0.3 s and copy insertion 0.1 s; the other 1.1 s make some 120 loops,
+        each apart, about 6 ms in the fusion compiler and as much in LLVM, on two threads. Each dense layer has a
+        dozen of them: products, bias, activation, the optimizer's three for kernel and bias. Equal layers draw their
+        parameters in one loop; a loop over the layers themselves, tried, compiles in two thirds of the time, and
+        costs 8 % of an update at (c), since its kernels must lie in one array. Compiler options change little:
+        without any optimization of LLVM it still takes 1.2 s.
     """)
 
 
 _RULES = prose("""
-    - Elementwise rules: those slower than `jax.nn` are more exact, and round the result to within 2 units in the last
-    place of float32 (`tests/test_activations.py`), which takes an exponential of two parts, and more divisions. The
-    largest errors over the range, ours against `jax.nn`: sigmoid 1.6 against 2.5, tanh 1.7 against 4.7, SiLU 2.03
-    against 2.7, and the approximate GELU within 2, where `jax.nn.gelu` loses all digits in the left tail. Log-softmax
-    sums the other classes apart from the largest, so that the logarithm of a probability near 1 is not rounded to 0;
-    XLA has a fast kernel for the plain sum alone. A backward pass of ours starts from input or output, and keeps
-    nothing else; `jax.vjp` keeps derivatives or masks, which saves it reading in the backward pass and costs memory.
+    - Elementwise rules: GELU, SiLU, sigmoid, tanh and log-softmax are slower than those of `jax.nn` and more exact:
+    within 2 units in the last place of float32 (`tests/test_activations.py`), which takes an exponential of two
+    parts, and more divisions. The largest errors over the range, ours against `jax.nn`: sigmoid 1.6 against 2.5, tanh
+    1.7 against 4.7, SiLU 2.03 against 2.7, and the approximate GELU within 2, where `jax.nn.gelu` loses all digits in
+    the left tail. Log-softmax sums the other classes apart from the largest, so that the logarithm of a probability
+    near 1 is not rounded to 0; XLA has a fast kernel for the plain sum alone. A backward pass of ours starts from
+    input or output, and keeps nothing else; `jax.vjp` keeps derivatives or masks, which saves it reading in the
+    backward pass and costs memory: so with the hard sigmoid. ReLU, hard tanh and softmax compute forward what
+    `jax.nn` computes; their ratios changed from run to run by a tenth, and for softmax, a fifth below 1 in each run,
+    the reason was not found.
 """)
 
 
