@@ -62,6 +62,7 @@ def race(
     opening = next(iter(contestants.values()))
     for turn in range(-warm, turns):
         if warm and turn >= 0:
+            time.sleep(REST)
             opening()
         for name, run in contestants.items():
             took = run()
