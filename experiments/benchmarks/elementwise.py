@@ -62,9 +62,11 @@ def memory_kept() -> Iterator[None]:
     adjust = getattr(ctypes.CDLL(None), "mallopt", lambda parameter, value: None)  # glibc alone has it
     for parameter, (keep, _) in MALLOPT.items():
         adjust(parameter, keep)
-    yield
-    for parameter, (_, default) in MALLOPT.items():
-        adjust(parameter, default)
+    try:
+        yield
+    finally:
+        for parameter, (_, default) in MALLOPT.items():
+            adjust(parameter, default)
 
 
 def _rule(ours: Any, theirs: Any, in_torch: str, z: np.ndarray, dy: np.ndarray, turns: int) -> dict[str, Any]:
