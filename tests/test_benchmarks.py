@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from experiments.benchmarks import networks, page
-from experiments.benchmarks.timing import Aim, race
+from experiments.benchmarks.timing import Aim, Probe, race
 
 
 @pytest.fixture
@@ -50,6 +50,21 @@ def test_a_race_takes_turns():
     assert "".join(log) == "abaabaabaab"
     assert (found["a"]["seconds"], found["b"]["seconds"], found["b"]["ratio"]) == (4.0, 8.0, 2.0)
     assert (found["b"]["low"], found["b"]["high"], found["b"]["turns"]) == (5.0, 19.0, 3)
+
+
+def test_turns_in_a_slow_phase_are_run_again(monkeypatch):
+    """What the probe finds slow before or after a turn does not count; without enough others the steadiest do."""
+    monkeypatch.setattr("experiments.benchmarks.timing.WAIT", 0)
+
+    def raced(*probes):
+        times, work = iter([9.0, *(t for turn in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0) for t in (9.0, turn))]), iter(probes)
+        return race({"a": lambda: next(times)}, 2, "a", probe=Probe(lambda: next(work), repeats=1))["a"]
+
+    # a probe before the warm-up, then two a turn
+    found = raced(1.0, 1.0, 1.0, 1.3, 1.0, 1.0, 1.2, 1.0, 1.1)
+    assert (found["seconds"], found["turns"], found["again"]) == ((1.0 + 4.0) / 2, 2, 2)
+    found = raced(1.0, 2.0, 2.0, 2.0, 2.0, 1.3, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0)
+    assert (found["seconds"], found["turns"], found["again"]) == ((3.0 + 1.0) / 2, 2, 4)
 
 
 def test_an_aim_is_met_as_the_page_shows_it():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.benchmarks.processes import ONE_THREAD, fresh
+from experiments.benchmarks.timing import Probe, timed
 
 PACKAGES = ("jax", "numpy", "optax", "equinox", "torch", "keras", "scikit-learn")
 
@@ -69,6 +70,19 @@ def measured(sizes: list[int], quick: bool) -> dict[str, Any]:
         "flops_all_cores": max(together),
         "bytes_a_second": {str(size): _bandwidth(size, count, turns) for size in sizes},
     }
+
+
+def probe(width: int = 1024) -> Probe:
+    """Return what tells a slow phase of the machine: a product of squares on all cores, some 10 ms."""
+    import jax
+    import jax.numpy as jnp
+
+    a = jnp.full((width, width), 1e-3)
+    program = jax.jit(jnp.matmul)
+    found = Probe(timed(lambda: jax.block_until_ready(program(a, a))))
+    for _ in range(5):
+        found()
+    return found
 
 
 def at_once(function: Any, count: int) -> list[float]:

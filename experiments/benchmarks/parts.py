@@ -9,18 +9,18 @@ import numpy as np
 import funcnet as fn
 from experiments.benchmarks import ours
 from experiments.benchmarks.networks import Job
-from experiments.benchmarks.timing import race, timed
+from experiments.benchmarks.timing import Probe, race, timed
 from experiments.benchmarks.words import digits, prose
 from experiments.study import Table
 
 
-def measure(job: Job, turns: int) -> dict[str, Any]:
+def measure(job: Job, turns: int, probe: Probe | None = None) -> dict[str, Any]:
     """Race the program of an experiment against programs of its parts, each with as many updates."""
     whole = ours.contestant(job)
     parts = {"products": _products(job), "optimizer": _optimizer(job)}
     contestants = {"update": timed(whole.run, whole.reset)}
     contestants |= {name: timed(part) for name, part in parts.items()}
-    found = race(contestants, turns)
+    found = race(contestants, turns, probe=probe)
     return {name: row["seconds"] / job.updates for name, row in found.items()}
 
 

@@ -9,6 +9,10 @@ import numpy as np
 
 # Thread pools of other libraries spin for some 20 ms after their last work, and would take a core from who comes next.
 REST = 0.05
+# A turn counts if the probe before and after it takes at most this many times the least that it ever took here.
+STEADY = 1.15
+LONGEST = 3  # times as many turns as are asked for, at most
+WAIT = 2.0  # seconds after a turn that does not count
 
 
 class Aim(NamedTuple):
@@ -47,28 +51,57 @@ def timed(
     return once
 
 
+class Probe:
+    """Work of always the same size, which no contestant does, and the least time that it ever took."""
+
+    def __init__(self, work: Callable[[], float], repeats: int = 3) -> None:
+        self.work, self.repeats, self.least = work, repeats, float("inf")
+
+    def __call__(self) -> float:
+        """Return its seconds, the least of some repeats."""
+        took = min(self.work() for _ in range(self.repeats))
+        self.least = min(self.least, took)
+        return took
+
+
 def race(
-    contestants: dict[str, Callable[[], float]], turns: int, reference: str | None = None, warm: int = 1
+    contestants: dict[str, Callable[[], float]],
+    turns: int,
+    reference: str | None = None,
+    warm: int = 1,
+    probe: "Probe | None" = None,
 ) -> dict[str, Any]:
     """Let contestants run in turns, after one run of each that does not count, unless they are warm already.
 
     Each turn opens with a run of the first contestant that does not count: after the last one, whose threads may belong
     to another library, it alone would be slower, by up to a third.
 
+    A machine may have phases in which all of it is slower. With a probe, turns in such phases are run again; if there
+    are too few others, the steadiest count.
+
     Returns, by contestant, the median and quartiles of the seconds, and the median of the ratios to the reference
     within a turn (above 1: slower than the reference).
     """
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
     opening = next(iter(contestants.values()))
-    for turn in range(-warm, turns):
+    rows: list[dict[str, float]] = []
+    probes: list[float] = []
+    for turn in range(-warm, turns if probe is None else LONGEST * turns):
+        before = probe() if probe else 0.0
         if warm and turn >= 0:
             time.sleep(REST)
             opening()
-        for name, run in contestants.items():
-            took = run()
-            if turn >= 0:
-                seconds[name].append(took)
-    return {name: summary(found, seconds.get(reference or "")) for name, found in seconds.items()}
+        row = {name: run() for name, run in contestants.items()}
+        if turn >= 0:
+            rows.append(row)
+            probes.append(max(before, probe()) if probe else 0.0)
+            steady = [took <= STEADY * probe.least for took in probes] if probe else [True] * len(rows)
+            if sum(steady) == turns:
+                break
+            time.sleep(0 if steady[-1] else WAIT)
+    counted = sorted(np.argsort(probes, kind="stable")[:turns])
+    seconds = {name: [rows[turn][name] for turn in counted] for name in contestants}
+    again = {} if probe is None else {"again": len(rows) - turns}
+    return {name: summary(found, seconds.get(reference or "")) | again for name, found in seconds.items()}
 
 
 def summary(seconds: list[float], reference: list[float] | None = None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from experiments.benchmarks.networks import (
     Job,
 )
 from experiments.benchmarks.peers import TITLES, peer
-from experiments.benchmarks.timing import Aim, race, say, timed
+from experiments.benchmarks.timing import LONGEST, STEADY, Aim, Probe, race, say, timed
 from experiments.benchmarks.words import digits, prose, spread
 from experiments.study import Table
 
@@ -43,18 +43,21 @@ def measure(toy: bool) -> dict[str, Any]:
     costs = {network.name: {v: cost(Job(network, v)) for v in kinds} for network in networks}
     sizes = {(name, v): _size(found) for name, row in costs.items() for v, found in row.items()}
     limits = machine.limits(sorted(set(sizes.values())), quick=toy)
+    probe = None if toy else machine.probe()
     rows = {}
     for network in networks:
         variants = {}
         for variant in kinds:
             start = time.perf_counter()
-            variants[variant] = contest(Job(network, variant), 1 if toy else network.turns)
+            variants[variant] = contest(Job(network, variant), 1 if toy else network.turns, probe)
             floor = machine.floor(costs[network.name][variant], limits, sizes[network.name, variant])
             variants[variant]["floor"] = floor
-            say(f"  {network.name} {variant}: {time.perf_counter() - start:.0f} s")
+            again = variants[variant]["contestants"]["funcnet"].get("again", 0)
+            say(f"  {network.name} {variant}: {time.perf_counter() - start:.0f} s, {again} turns left out")
         job = Job(network, "Adam")
         shape = {"title": network.title, "epochs": network.epochs, "updates": job.updates, "batches": job.batches}
-        rows[network.name] = shape | {"variants": variants, "parts": parts.measure(job, 1 if toy else network.turns)}
+        shape["parts"] = parts.measure(job, 1 if toy else network.turns, probe)
+        rows[network.name] = shape | {"variants": variants}
     return {"limits": limits, "networks": rows}
 
 
@@ -90,7 +93,7 @@ def contestants(job: Job) -> tuple[dict[str, Contestant], dict[str, str]]:
     return found, missing
 
 
-def contest(job: Job, turns: int) -> dict[str, Any]:
+def contest(job: Job, turns: int, probe: Probe | None = None) -> dict[str, Any]:
     """Check that all losses agree, then race, and return a row for each contestant."""
     sides, missing = contestants(job)
     rows: dict[str, Any] = {name: {} for name in sides}
@@ -102,7 +105,7 @@ def contest(job: Job, turns: int) -> dict[str, Any]:
             rows[name]["apart"] = apart
             if not apart <= (NOISE if job.dropout else side.rounding):
                 raise SystemExit(f"{job.network.name} {job.variant}: the losses of {name} are {apart:.1e} from ours")
-    times = race({n: timed(s.run, s.reset) for n, s in sides.items()}, turns, "funcnet")
+    times = race({n: timed(s.run, s.reset) for n, s in sides.items()}, turns, "funcnet", probe=probe)
     for name, side in sides.items():
         rows[name] |= times[name] | {"accuracy": side.accuracy(), "note": side.note}
     return {"contestants": rows, "missing": missing}
@@ -118,6 +121,14 @@ def _apart(numbers: dict[str, Any]) -> float:
         if variant != "dropout"
     ]
     return max((row["apart"] for row in rows if "apart" in row), default=0.0)
+
+
+def _again(numbers: dict[str, Any]) -> str:
+    """Count the turns that fell into a slow phase of the machine."""
+    rows = [
+        v["contestants"]["funcnet"] for network in numbers["networks"].values() for v in network["variants"].values()
+    ]
+    return f"{sum(row.get('again', 0) for row in rows)} turns beside the {sum(row['turns'] for row in rows)}"
 
 
 def _worst(network: dict[str, Any], name: str) -> float:
@@ -167,7 +178,9 @@ def show(numbers: dict[str, Any]) -> str:
             donate their buffers; PyTorch has its fused optimizers, and one thread or all, whichever was faster.
             scikit-learn has no dropout, and divides its penalty by the size of a batch, so it is left out there. (c)
             and (d) leave out the slowest. Data of (b), (c) and (d) are normal noise of Fashion-MNIST's width, labelled
-            by a random linear map.
+            by a random linear map. The machine has phases of down to half its speed: a turn counts if a product of
+            1,024 × 1,024 squares takes at most {STEADY:g} times its least before and after it, and is run again
+            otherwise, up to {LONGEST} times as often; {_again(numbers)} that are counted here were not.
 
             The floor is what the arithmetic of an update would take alone: its matrix products (`fn.cost`) at the rate
             of large ones, {limits["flops_all_cores"] / 1e9:.0f} GFLOP/s on all cores

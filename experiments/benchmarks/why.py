@@ -39,22 +39,8 @@ def _training(networks: dict[str, Any]) -> str:
         contestants on JAX share these products, which run in the library beneath XLA. In (a) the rest is some forty
         loops over few numbers, a tenth to a few tenths of a microsecond each, which XLA calls one by one. In the
         others it is memory: XLA walks through parameters and state in three loops, where one would do. Ratios to
-        Optax within 3 % of 1 are the noise of this machine, which has phases of half its speed. {_shares(networks)}
+        Optax within 3 % of 1 are the noise of this machine.
     """)
-
-
-def _shares(networks: dict[str, Any]) -> str:
-    """Return the share of the floor by variant, in which a slow phase shows."""
-    network = networks.get("b")
-    if network is None:
-        return ""
-    shares = [
-        f"{network['updates'] * row['floor']['seconds'] / row['contestants']['funcnet']['seconds']:.2f} ({variant})"
-        for variant, row in network["variants"].items()
-    ]
-    return (
-        f"In (b) the floor is, of our time, {', '.join(shares)}; a variant that is far below the others fell into one."
-    )
 
 
 def _micro(seconds: float) -> str:
