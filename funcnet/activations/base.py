@@ -4,8 +4,8 @@ An activation implements `forward(z) -> (y, saved)` and `backward(saved, dy) -> 
 leading dimensions. Sixteen-bit inputs are computed in float32 and the results rounded once, at the end.
 
 Accuracy. In float32 an elementwise forward is within 2 units in the last place of the exact value of its
-formula (2.3 at a few points in a million for SiLU and Mish), and the derivative within 8 where it is not close
-to a zero; no finite input gives NaN. XLA on the CPU flushes subnormal numbers to 0, on the way in too, so a
+formula (2.04 at a few points in a million for SiLU), and the derivative within 8 where it is not close to a
+zero; no finite input gives NaN. XLA on the CPU flushes subnormal numbers to 0, on the way in too, so a
 value below the smallest normal number is right when it comes out as 0 or within that number.
 """
 

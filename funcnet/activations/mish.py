@@ -6,7 +6,7 @@ Backward   dz = (T + 4 z e (1 + e) / (e² + 2e + 2)²) dy
 Derivation. With u = 1 + e^z, tanh(log u) = (u² − 1)/(u² + 1), which is T. Its slope is (4u/(u² + 1)²) u′ with
 u′ = e, and the product rule gives T + z T′.
 
-Forms      Forward: about z = 0, with m = e − 1 and q = m (4 + m), T = ⅗ + ⅖ q/(5 + q); on the right
+Forms      Forward: about z = 0, with m = e − 1 and q = m (4 + m), T = ½ + (⅒ + ⅖ q/(5 + q)); on the right
            T = 1 − 2/(2 + e (2 + e)); on the left T = e (1 − w) with w = e (1 + e)/(2 + e (2 + e)). In all three
            the quotient, which carries the rounding, has the smaller part; the power of two is applied last.
            Backward: with D = e² + 2e + 2, for z < 0 e (4 (1 + z)(1 + e) + e (2 + 4e + e²))/D², and for z ≥ 0
@@ -46,7 +46,7 @@ class Mish(Elementwise):
 
     def forward(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Return z T, and z: y takes some values twice, so z does not follow from it."""
-        left, right = z < -0.5, z > 0.5
+        left, right = z < -0.7, z > 0.5
         # T is 1 to the last bit from 20 on (40 in float64), where e² is still far from overflow.
         high, low, k = exponential(jnp.minimum(z, 40))
         e = scale(high, k)
@@ -55,9 +55,11 @@ class Mish(Elementwise):
         bounded = jnp.maximum(z, -vanishing(z))
         product, rest = two_product(bounded, high)
         far = scale(product + (product * w + (rest + bounded * low)), k)
-        three_fifths, remainder = parts(Fraction(3, 5), z)
-        t = jnp.where(right, 1 + w, three_fifths + (remainder + 0.4 * w))
-        return jnp.where(left, far, z * t), z
+        tenth, remainder = parts(Fraction(1, 10), z)
+        near = 0.5 * z + z * (tenth + (remainder + 0.4 * w))
+        # The halves of the smallest normal numbers would be flushed to 0.
+        near = jnp.where(jnp.abs(z) < jnp.finfo(z.dtype).eps ** 2, 0.6 * z, near)
+        return jnp.where(left, far, jnp.where(right, z + z * w, near)), z
 
     def backward(self, saved: jax.Array, dy: jax.Array) -> jax.Array:
         """Return dz = (T + z T′) dy."""

@@ -6,7 +6,8 @@ Backward   dz = (σ(z) + z σ(z) (1 − σ(z))) dy
 Derivation. The product rule, with σ′ = σ (1 − σ).
 
 Forms      `special.times_sigmoid` and its slope, which keep every factor in [0, 1] and scale by the power of
-           two of e^(−|z|) last: at z = −90 in float32, e^z is too small a number while z e^z is not.
+           two of e^(−|z|) last: at z = −90 in float32, e^z is too small a number while z e^z is not. A little
+           less exact than the other activations: within 2.04 units in the last place (at z = −0.81).
 Shapes     z, y, dz: any, equal.
 Extremes   Finite for all finite z: y is z far out on the right and underflows to 0 on the left.
 Source     Hendrycks & Gimpel 2016 and Elfwing, Uchibe & Doya 2018; Ramachandran, Zoph & Le 2017 (swish, β =

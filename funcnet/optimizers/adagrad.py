@@ -9,7 +9,7 @@ Variants      epsilon_inside: False (the paper, PyTorch), √a + ε; True (Optax
               a₀: 0 in the paper and PyTorch, 0.1 in Optax and Keras.
               PyTorch's lr_decay is the schedule `InverseTime(η, decay)`.
 
-State         step int32 (); accumulator like the parameters. It saturates at the largest finite number.
+State         step int32 (); accumulator like the parameters. It saturates at half of the largest finite number.
 Source        Article B3.7; Duchi, Hazan & Singer 2011, figure 1 (diagonal form).
 """
 
@@ -62,7 +62,10 @@ class Adagrad(Optimizer):
         check_tree(gradient, params)
         gradient = limited(gradient)
         rate, epsilon = rounded(rate_at(self.learning_rate, state.step), gradient), rounded(self.epsilon, gradient)
-        total = jax.tree.map(lambda a, g: jnp.minimum(a + g * g, jnp.finfo(a.dtype).max), state.accumulator, gradient)
+        # Limited before the sum: a limit of the sum the compiler would repeat for the step, and copy the state for it.
+        total = jax.tree.map(
+            lambda a, g: jnp.minimum(a, jnp.finfo(a.dtype).max / 4) + g * g, state.accumulator, gradient
+        )
 
         def one(g: jax.Array, a: jax.Array) -> jax.Array:
             return ratio(-rate.astype(g.dtype) * g, root_with(a, epsilon, self.epsilon_inside))

@@ -17,7 +17,7 @@ Extremes      Gradients of 0, 1e30 and 1e-30 leave states and updates finite:
               - optimizers that square the gradient first limit it to ±2⁶³ (float32; 2⁵¹¹ in float64), so that no square
                 overflows. Steps that do not depend on the gradient's scale thereby stay what they are. Infinite and NaN
                 gradients are left as they are: a failure stays visible;
-              - a sum of squares (Adagrad) saturates at the largest finite number;
+              - a sum of squares (Adagrad) saturates at half of the largest finite number;
               - a quotient with denominator 0 is 0: without ε, a coordinate whose gradients were all 0 does not move.
 
 Cases         `CASES` hold a rule, (parameters, (first gradient, second gradient, …)), and the parameters after these
@@ -134,8 +134,13 @@ def narrow(updates: Any, params: Any) -> Any:
 
 
 def ratio(above: jax.Array, below: jax.Array) -> jax.Array:
-    """Return above / below, and 0 where below is 0."""
-    return jnp.where(below == 0, jnp.zeros_like(below), above / below)
+    """Return above / below, and 0 where below is 0.
+
+    The quotient comes last, which a compiler computes once; a choice it would repeat for the step and for the state,
+    and copy the state for it.
+    """
+    nothing = below == 0
+    return jnp.where(nothing, jnp.zeros_like(above), above) / jnp.where(nothing, jnp.ones_like(below), below)
 
 
 def average(beta: jax.Array, old: jax.Array, new: Any) -> jax.Array:
