@@ -116,9 +116,10 @@ def _slope(z: jax.Array) -> jax.Array:
     a = jnp.minimum(jnp.abs(z), cut)
     square, square_rest = two_product(a, a)
     e, _, k = exponential(-0.5 * square, -0.5 * square_rest)
-    h = polynomial((a - c) / (a + c), [float(text) for text in coefficients])
+    inverse = 1 / (a + c)
+    h = polynomial((a - c) * inverse, [float(text) for text in coefficients])
     # For z = −a the derivative is Φ(−a) − a φ(a), and for z = a it is 1 less that, as Φ(a) = 1 − Φ(−a).
-    left = scale(e * (h / (a + c) - float(LINEAR) / 4 * a), k)
+    left = scale(e * (h * inverse - float(LINEAR) / 4 * a), k)
     return jnp.where(z < 0, left, 1 - left)
 
 
