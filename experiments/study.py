@@ -81,13 +81,36 @@ def load(name: str) -> Any:
 
 
 def fingerprint(study: Any) -> str:
-    """Hash the code that measures: the syntax tree without docstrings and without the functions that only show."""
-    tree = ast.parse(inspect.getsource(study))
+    """Hash the code that measures: the syntax tree without docstrings and without the functions that only show.
+
+    What it imports from the studies' folders, shared helpers and other studies, is hashed with it.
+    """
+    return _hash(inspect.getsource(study))
+
+
+def _hash(source: str) -> str:
+    tree = ast.parse(source)
     tree.body = [node for node in tree.body if not (isinstance(node, ast.FunctionDef) and node.name in SHOWN)]
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+    found = hashlib.sha256(ast.dump(tree).encode())
+    for name in sorted(set(_imported(tree))):
+        found.update(_hash((ROOT / f"{name.replace('.', '/')}.py").read_text()).encode())
+    return found.hexdigest()[:16]
+
+
+def _imported(tree: ast.AST) -> list[str]:
+    """List the modules in the folders of the studies that a module imports from."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module in {f"experiments.{group}" for group in GROUPS}:
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+            tuple(f"experiments.{group}." for group in GROUPS)
+        ):
+            found.append(node.module)
+    return found
 
 
 def plain(value: Any) -> Any:

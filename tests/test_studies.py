@@ -1,6 +1,8 @@
 """The pages of the studies: each is what its record makes, and the record can be had again."""
 
 import importlib.util
+import linecache
+import types
 
 import jax
 import pytest
@@ -67,16 +69,10 @@ def test_a_drift_is_seen():
     assert study.differences([1.0], ["nan"], 0.5)
 
 
-def test_the_fingerprint_knows_what_measures():
-    """Code that measures changes the fingerprint; words, tables and pictures do not."""
+def test_the_fingerprint_knows_what_measures(monkeypatch, tmp_path):
+    """Code that measures changes the fingerprint, a shared helper's too; words, tables and pictures do not."""
 
-    class Source:
-        pass
-
-    def fingerprint(text, tmp_path_factory=None):
-        import linecache
-        import types
-
+    def fingerprint(text):
         module = types.ModuleType("made_up")
         module.__file__ = f"<made up {hash(text)}>"
         linecache.cache[module.__file__] = (len(text), None, text.splitlines(keepends=True), module.__file__)
@@ -85,6 +81,16 @@ def test_the_fingerprint_knows_what_measures():
     base = '"""Title."""\ndef measure(small):\n    """Do."""\n    return {"a": 1}\ndef verdict(n):\n    return "yes"\n'
     assert fingerprint(base) == fingerprint(base.replace("Title", "Other").replace("yes", "no").replace("Do.", "Did."))
     assert fingerprint(base) != fingerprint(base.replace('"a": 1', '"a": 2'))
+
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    helper = tmp_path / "experiments" / "problems" / "_made_up.py"
+    helper.parent.mkdir(parents=True)
+    found = set()
+    for number in (1, 2):
+        helper.write_text(f"A = {number}\n")
+        found.add(fingerprint("from experiments.problems._made_up import A\n" + base))
+        found.add(fingerprint("from experiments.problems import _made_up\n" + base))
+    assert len(found) == 4
 
 
 def test_pages_without_a_study():
