@@ -328,7 +328,7 @@ def verdict(numbers):
     memory_errors = [abs(m["predicted"] / m[kind] - 1) for m in numbers["memory"].values() for kind in list(m)[1:]]
     assert width - 2 * width_error > 1.3
     assert 3 < doubled < 5
-    assert all(1.5 < ratio < 3.2 for ratio in ratios)
+    assert all(1 < ratio < 3.2 for ratio in ratios)
     assert features + 2 * features_error < 1.5
     assert abs(samples - 1) < 0.15
     assert 0.9 < depth < 1.6
