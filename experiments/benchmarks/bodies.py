@@ -77,6 +77,17 @@ def trace_and_compile(name: str, network: Any) -> dict[str, float]:
     return {"trace": traced - start, "compile": time.perf_counter() - traced, "seconds": time.perf_counter() - start}
 
 
+def without_llvm(network: Any) -> dict[str, float]:
+    """Return how many loops our program for a network has, and the seconds of compiling it with LLVM's passes off."""
+    from experiments.benchmarks.networks import training
+
+    lowered = training().run_program.lower(*Job(network, "Adam").prepared)
+    loops = lowered.compile().as_text().count("kind=kLoop")
+    start = time.perf_counter()
+    lowered.compile({"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True})
+    return {"loops": loops, "seconds": time.perf_counter() - start}
+
+
 def compilations(name: str, network: Any) -> dict[str, int]:
     """Return how many programs are compiled for the first of ten learning rates, and for the nine others."""
     import jax

@@ -5,7 +5,14 @@ import pathlib
 from typing import Any
 
 import funcnet as fn
-from experiments.benchmarks.bodies import compilations, first_step, peak_memory, seconds_of_imports, trace_and_compile
+from experiments.benchmarks.bodies import (
+    compilations,
+    first_step,
+    peak_memory,
+    seconds_of_imports,
+    trace_and_compile,
+    without_llvm,
+)
 from experiments.benchmarks.networks import NETWORKS, TOY, Job
 from experiments.benchmarks.peers import TITLES
 from experiments.benchmarks.processes import fresh
@@ -60,6 +67,7 @@ def measure(toy: bool) -> dict[str, Any]:
         found["compile"][name] = repeated(call, trace_and_compile, pair, 3 if name == "c" else 1, network) | {
             "title": network.title
         }
+    found["without_llvm"] = call(without_llvm, networks.get("c", first))
     say("  ten rates")
     found["rates"] = {name: call(compilations, name, short) for name in pair}
     say("  memory")

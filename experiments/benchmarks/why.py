@@ -3,6 +3,7 @@
 from typing import Any
 
 from experiments.benchmarks.peers import TITLES
+from experiments.benchmarks.sweep.job import batches_an_epoch
 from experiments.benchmarks.training import LEAST
 from experiments.benchmarks.words import digits, prose
 
@@ -49,17 +50,15 @@ def _micro(seconds: float) -> str:
 
 def _compiling(numbers: dict[str, Any]) -> str:
     """Explain the time of compiling (c)."""
-    ours = numbers["compile"].get("c", {}).get("funcnet")
+    ours, plainly = numbers["compile"].get("c", {}).get("funcnet"), numbers["without_llvm"]
     if ours is None:
         return ""
     return prose(f"""
-        - Compiling (c), {ours["seconds"]["seconds"]:.1f} s. By XLA's own trace of its passes (24 November 2026): of
-        1.5 s, passes over the whole program take 0.3 s and copy insertion 0.1 s; the other 1.1 s make some 120 loops,
-        each apart, about 6 ms in the fusion compiler and as much in LLVM, on two threads. Each dense layer has a
-        dozen of them: products, bias, activation, the optimizer's three for kernel and bias. Equal layers draw their
-        parameters in one loop; a loop over the layers themselves, tried, compiles in two thirds of the time, and
-        costs 8 % of an update at (c), since its kernels must lie in one array. Compiler options change little:
-        without any optimization of LLVM it still takes 1.2 s.
+        - Compiling (c), {ours["compile"]["seconds"]:.1f} s after {ours["trace"]["seconds"]:.1f} s of tracing. XLA makes
+        {plainly["loops"]:.0f} loops of the program, each apart: each dense layer has a dozen, for products, bias,
+        activation, and the optimizer's three for kernel and bias. Compiler options change little: with the passes of
+        LLVM off it still takes {plainly["seconds"]:.1f} s. Equal layers draw their parameters in one loop; a loop over
+        the layers themselves compiles faster, but its kernels must lie in one array, which each update then pays for.
     """)
 
 
@@ -79,7 +78,12 @@ def _sweep(numbers: dict[str, Any]) -> str:
     """Explain the ratios of the sweep."""
     contest, stopping = numbers["contest"], numbers["variants"]["early stopping"]
     ratio = {name: f"{row['ratio']:.1f}" if "ratio" in row else "–" for name, row in contest.items()}
-    rate = numbers["floor"]["gigaflops_a_core"]
+    rate, options = numbers["floor"]["gigaflops_a_core"], numbers["options"]
+    updates = options["trials"] * options["epochs"] * batches_an_epoch(options["samples"])
+    one = contest["sweep, one device"]["seconds"] / updates
+    both = options["cores"] * contest["sweep"]["seconds"] / updates
+    few, *_, many = (row["most"] for row in numbers["memory"]["rows"])
+    memory = many / few
     return prose(f"""
         - The sweep against a plain `jit(vmap(train))`, {ratio["vmap"]} with a shared order and
         {ratio["vmap, own orders"]} with an order for each trial: that peer lets XLA's thread pool use both cores here,
@@ -88,6 +92,15 @@ def _sweep(numbers: dict[str, Any]) -> str:
 
         - The sweep against PyTorch and scikit-learn, granted both cores, {ratio["torch"]} and {ratio["scikit-learn"]}:
         the second reason again.
+
+        - One device, {ratio["sweep, one device"]} of the time of both: a core alone takes
+        {1e6 * one:.1f} µs an update and trial, each of both {1e6 * both:.1f} µs. They share memory and clock, and the
+        host, which reads and stores what a segment found, has no core to itself then. The ratio moves with the machine
+        between runs.
+
+        - Memory, {memory:.2f} times as much for 16 times the trials: {numbers["memory"]["kibibytes_a_trial"]:.1f} KiB a
+        trial, for the experiment itself, its hash and its row of the table; the peak of a process moves by some 20 MiB
+        from run to run.
 
         - Early stopping saves {1 - stopping["ratio"]:.0%} of the time where it saves {1 - stopping["ran"]:.0%} of the
         epochs. A trial that ends leaves its lane at the next segment, and a chunk goes on while three quarters of its

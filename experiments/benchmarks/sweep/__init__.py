@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments.benchmarks import machine
 from experiments.benchmarks.processes import ONE_THREAD, Process, fresh, serve, surroundings
-from experiments.benchmarks.sweep import once, ours, peers
+from experiments.benchmarks.sweep import once, ours, parts, peers
 from experiments.benchmarks.sweep.page import aims, show
 from experiments.benchmarks.timing import race, say
 
@@ -48,6 +48,7 @@ def measure(toy):
         return {"options": options, "contest": contest(options, ["sweep"], 1)}
     found = {"options": options, "floor": once.floor(options, machine.limits([]))}
     found["contest"] = contest(options, list(CONTESTANTS), TURNS)
+    found["parts"] = fresh(parts.parts, environment=ONE_THREAD)
     found["variants"] = variants(options, TURNS)
     with tempfile.TemporaryDirectory() as folder:
         found["first_epoch"] = [fresh(once.first_segment, options | {"folder": folder}) for _ in range(3)]

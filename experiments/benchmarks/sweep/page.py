@@ -2,7 +2,7 @@
 
 from experiments.benchmarks.sweep.job import batches_an_epoch
 from experiments.benchmarks.timing import Aim
-from experiments.benchmarks.words import prose
+from experiments.benchmarks.words import digits, prose
 from experiments.study import Table
 
 TITLES = {
@@ -24,17 +24,7 @@ LEAST = {
     "sweep, one device": 1.8,
 }
 MOST = {"dropout 0.2": 1.5, "early stopping": 0.6, "halving by 3": 0.45}
-LARGE = 1.15
-
-# µs a trial on one core, by programs of parts of the update, 32 lanes side by side; profiled by hand, 23 November 2026.
-PARTS = {
-    "floor of the matrix products, at the 101 GFLOP/s of one large product": 6.4,
-    "the products in these shapes: 64 × 64 by 64 × 32 and smaller": 7.5,
-    "Adam, its state in the cache": 1.9,
-    "bias, ReLU, softmax, loss, gathered batch, sums over the batch, bookkeeping of divergence": 5.2,
-    "an update in `fn.sweep`'s program": 14.6,
-    "the same in the whole call, with begin, store and results": 16.0,
-}
+LARGE, MEMORY = 1.15, 1.1
 
 
 def aims(numbers):
@@ -48,6 +38,9 @@ def aims(numbers):
             found.append(Aim(f"sweep with {name} / plain", numbers["variants"][name]["ratio"], at_most=most))
     if "large" in numbers:
         found.append(Aim("time a trial of 16,384 trials / of 512", numbers["large"], at_most=LARGE))
+    if "memory" in numbers:
+        few, *_, many = (row["most"] for row in numbers["memory"]["rows"])
+        found.append(Aim("memory of 16,384 trials / of 1,024", many / few, at_most=MEMORY))
     return found
 
 
@@ -107,22 +100,45 @@ def _rest(numbers):
         100,000. It is the experiments themselves, their hashes and the rows of the table.
     """)
 
-    floor, share = numbers["floor"], [*PARTS.values()]
+    return [kinds, text, *_parts(numbers)]
+
+
+def _parts(numbers):
+    """Show an update of a trial on one core beside its floor."""
+    options, floor, contest = numbers["options"], numbers["floor"], numbers["contest"]
     least = floor["products"] + floor["adam"]
-    whole = numbers["contest"]["sweep"]["seconds"]
+    # The floor is that of the job on all cores; an update of a trial has one.
+    updates = options["trials"] * options["epochs"] * batches_an_epoch(options["samples"])
+    lower = {part: floor[part] * options["cores"] / updates for part in ("products", "adam")}
+    whole = contest["sweep, one device"]["seconds"] / updates
+    parts = numbers["parts"]
+    rest = whole - sum(parts.values())
+    rows = [
+        [
+            "the products in these shapes, 64 × 64 by 64 × 32 and smaller",
+            numbers["parts"]["products"],
+            lower["products"],
+        ],
+        ["Adam", parts["adam"], lower["adam"]],
+        [
+            "all else: bias, ReLU, softmax, loss, gathered batch, sums, bookkeeping, begin, store",
+            rest,
+            None,
+        ],
+        ["an update in the whole call on one device", whole, sum(lower.values())],
+    ]
+    cells = [[name, digits(1e6 * took), "" if low is None else digits(1e6 * low)] for name, took, low in rows]
     caption = prose(f"""
         ### Where the time of an update goes
 
         The floor of the whole job is {least:.2f} s: {floor["products"]:.2f} s of products at the
         {floor["gigaflops_a_core"]:.0f} GFLOP/s of one large product on a core, and {floor["adam"]:.2f} s of Adam at
-        {floor["adam_nanoseconds"]:.2f} ns a parameter; the floor is {least / whole:.2f} of the time of the whole call.
-        By a profile of 23 November 2026, in µs a trial on one core, by programs of parts of the update, 32 lanes side
+        {floor["adam_nanoseconds"]:.2f} ns a parameter; the floor is {least / contest["sweep"]["seconds"]:.2f} of the
+        time of the whole call. In µs an update and trial on one core, by programs of these parts alone, 32 trials side
         by side:
     """)
-    profile = Table(caption, ["part", "µs"], [[part, value] for part, value in PARTS.items()]).markdown()
-    ending = prose(f"""
-        So the program stood at {(share[0] + share[2]) / share[4]:.2f} of its floor; the aim was 0.6. The largest part
-        above the floor are the elementwise passes between the products: XLA makes a loop of each group, and each loop
-        goes through the cache.
+    ending = prose("""
+        The largest part above the floor are the elementwise passes between the products: XLA makes a loop of each
+        group, and each loop goes through the cache.
     """)
-    return [kinds, text, profile, ending]
+    return [Table(caption, ["part", "µs", "floor"], cells).markdown(), ending]
