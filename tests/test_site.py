@@ -70,6 +70,12 @@ def site(tmp_path_factory):
     return out / "html"
 
 
+def test_no_line_is_a_comment_by_accident():
+    """MyST takes a line that begins with % for a comment and leaves it out, as where a number and its % are parted."""
+    lines = [(path, line) for path in DOCS.rglob("*.md") for line in path.read_text().splitlines()]
+    assert [(path.name, line) for path, line in lines if line.startswith("%")] == []
+
+
 @needs_extra
 def test_the_site_builds_and_no_link_is_broken(site):
     """Every href and src that is not of another host leads to a file, and to an anchor in it."""

@@ -4,8 +4,11 @@ import textwrap
 
 
 def prose(text: str) -> str:
-    """Fill paragraphs to the width of a page; headings are paragraphs of one line."""
-    parts = [" ".join(part.split()) for part in text.strip().split("\n\n")]
+    """Fill paragraphs to the width of a page; headings are paragraphs of one line.
+
+    A number and its % stay on one line: MyST takes a line that begins with % for a comment.
+    """
+    parts = [" ".join(part.split()).replace(" %", "\N{NO-BREAK SPACE}%") for part in text.strip().split("\n\n")]
     return "\n\n".join(textwrap.fill(part, 120, break_long_words=False, break_on_hyphens=False) for part in parts)
 
 
