@@ -110,7 +110,6 @@ def run_epoch(experiment: Experiment, state: State, data: Data) -> State:
 
     first_bad = jnp.where(_finite(params), first_bad, jnp.minimum(first_bad, step - 1))
     diverged = first_bad < NEVER
-
     count = jnp.maximum(count, jnp.finfo(count.dtype).tiny)
     train_loss = loss if summed else loss / count
     metrics = {"train_loss": train_loss, "objective": train_loss + penalty / count}

@@ -166,9 +166,10 @@ def test_memory_of_a_step(name):
     assert cost.peak_bytes == pytest.approx(found, rel=0.25)
 
 
-def test_memory_of_an_auto_encoder():
+@pytest.mark.parametrize("loss", [fn.MeanSquaredError(), fn.MeanAbsoluteError()], ids=lambda x: type(x).__name__)
+def test_memory_of_an_auto_encoder(loss):
     """Outputs are most of it. Back-propagation alone lays the residual over the prediction, and takes that less."""
-    network, loss = fn.mlp(32, 300, activation=fn.tanh), fn.MeanSquaredError()
+    network = fn.mlp(32, 300, activation=fn.tanh)
     step = fn.cost(network, (300,), 1024, optimizer=fn.SGD(0.1), loss=loss, dtype=F32).peak_bytes
     assert step == pytest.approx(measured(compiled(network, (300,), 1024, loss, fn.SGD(0.1))), rel=0.25)
     alone = fn.cost(network, (300,), 1024, loss=loss, dtype=F32).peak_bytes
@@ -185,7 +186,7 @@ def test_memory_of_cross_entropy_over_many_outputs():
 
 @pytest.mark.parametrize("optimizer", [m.CASES[0].rule for m in optimizers.REGISTRY], ids=lambda o: type(o).__name__)
 def test_memory_of_every_optimizer(optimizer):
-    """Parameters and state are most of it: an update in place makes no array beyond gradients."""
+    """Parameters, gradients and state are most of it."""
     network, loss = fn.mlp(512, 512, 10), fn.SoftmaxCrossEntropy()
     predicted = fn.cost(network, (512,), 16, optimizer=optimizer, loss=loss, dtype=F32).peak_bytes
     assert predicted == pytest.approx(measured(compiled(network, (512,), 16, loss, optimizer)), rel=0.25)

@@ -22,3 +22,8 @@ def few(options):
 def batches_an_epoch(samples):
     """Return the updates of an epoch; the last batch may be incomplete."""
     return -(-samples // BATCH)
+
+
+def updates(options):
+    """Return the updates of the job, over all trials."""
+    return options["trials"] * options["epochs"] * batches_an_epoch(options["samples"])

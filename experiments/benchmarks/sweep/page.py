@@ -1,6 +1,6 @@
 """What the page says of the sweep."""
 
-from experiments.benchmarks.sweep.job import batches_an_epoch
+from experiments.benchmarks.sweep.job import updates
 from experiments.benchmarks.timing import Aim
 from experiments.benchmarks.words import digits, prose
 from experiments.study import Table
@@ -47,7 +47,7 @@ def aims(numbers):
 def show(numbers):
     """Return the section of the page."""
     options, contest = numbers["options"], numbers["contest"]
-    updates = options["trials"] * options["epochs"] * batches_an_epoch(options["samples"])
+    count = updates(options)
     rows = []
     for name, row in contest.items():
         if "seconds" not in row:
@@ -55,7 +55,7 @@ def show(numbers):
             continue
         least = LEAST.get(name)
         spread = f"{row['low']:.3g} … {row['high']:.3g}" if "low" in row else ""
-        cells = [f"{row['seconds']:.3g}", spread, f"{1e6 * row['seconds'] / updates:.3g}", f"{row['ratio']:.2f}"]
+        cells = [f"{row['seconds']:.3g}", spread, f"{1e6 * row['seconds'] / count:.3g}", f"{row['ratio']:.2f}"]
         rows.append([TITLES[name], *cells, "" if least is None else f"≥ {least:g}"])
     caption = prose(f"""
         ## The sweep
@@ -108,15 +108,15 @@ def _parts(numbers):
     options, floor, contest = numbers["options"], numbers["floor"], numbers["contest"]
     least = floor["products"] + floor["adam"]
     # The floor is that of the job on all cores; an update of a trial has one.
-    updates = options["trials"] * options["epochs"] * batches_an_epoch(options["samples"])
-    lower = {part: floor[part] * options["cores"] / updates for part in ("products", "adam")}
-    whole = contest["sweep, one device"]["seconds"] / updates
+    count = updates(options)
+    lower = {part: floor[part] * options["cores"] / count for part in ("products", "adam")}
+    whole = contest["sweep, one device"]["seconds"] / count
     parts = numbers["parts"]
     rest = whole - sum(parts.values())
     rows = [
         [
             "the products in these shapes, 64 × 64 by 64 × 32 and smaller",
-            numbers["parts"]["products"],
+            parts["products"],
             lower["products"],
         ],
         ["Adam", parts["adam"], lower["adam"]],
