@@ -96,7 +96,7 @@ def epoch(setting, times):
     """Return a function that trains for so many epochs in one compiled program."""
     import jax
 
-    from funcnet.train import prepare, run_program
+    from funcnet.training.loop import prepare, run_program
 
     loss, size = fn.SoftmaxCrossEntropy(), setting["batch"]
     experiment = fn.Experiment(network_of(setting), loss, fn.SGD(0.01), batch_size=size, epochs=times)
@@ -278,7 +278,7 @@ def draw(numbers):
     """Draw seconds against size with the law and the article's growth, and the ratio of the passes."""
     from matplotlib.figure import Figure
 
-    from funcnet.sweep.style import COLOURS
+    from funcnet.results.figures import COLOURS
 
     figure = Figure(figsize=(9, 5.6))
     axes = figure.subplots(2, 3).flat

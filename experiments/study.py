@@ -184,7 +184,7 @@ def show(name: str) -> None:
     """Write the page and the picture of a study from its record."""
     from PIL import Image
 
-    from funcnet.sweep.style import style
+    from funcnet.results.figures import style
 
     study, record = load(name), record_of(name)
     with style():

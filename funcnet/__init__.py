@@ -46,9 +46,8 @@ from funcnet.activations import (
     step,
     tanh,
 )
-from funcnet.check import check
-from funcnet.cost import Cost, cost
-from funcnet.experiment import Experiment
+from funcnet.checking import check
+from funcnet.costs import Cost, cost
 from funcnet.io import load, save
 from funcnet.layers import Chain, Dense, Dropout, mlp
 from funcnet.losses import (
@@ -84,16 +83,14 @@ from funcnet.optimizers import (
 )
 from funcnet.records import paths, record, replace
 from funcnet.regularizers import L1, L2, ElasticNet, MaxNorm
+from funcnet.results import Results
 from funcnet.schedules import Constant, Cosine, ExponentialDecay, InverseTime, OneCycle, StepDecay, Warmup
-from funcnet.state import Run
-from funcnet.stopping import Convergence, EarlyStopping
-from funcnet.sweep import (
+from funcnet.sweeps import (
     Choice,
     Halving,
     Integers,
     LogUniform,
     Plan,
-    Results,
     SweepInterrupted,
     Uniform,
     grid,
@@ -103,8 +100,11 @@ from funcnet.sweep import (
     use_compilation_cache,
     use_cores,
 )
-from funcnet.trace import trace
-from funcnet.train import train
+from funcnet.tracing import trace
+from funcnet.training.experiment import Experiment
+from funcnet.training.loop import train
+from funcnet.training.state import Run
+from funcnet.training.stopping import Convergence, EarlyStopping
 
 if TYPE_CHECKING:
     from funcnet import linear

@@ -11,7 +11,7 @@ import pytest
 
 import funcnet as fn
 
-TRAINING = importlib.import_module("funcnet.train")  # funcnet.train itself is the function
+TRAINING = importlib.import_module("funcnet.training.loop")  # funcnet.train itself is the function
 
 X = np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3)
 Y = np.arange(8, dtype=np.int32) % 4

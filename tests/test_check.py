@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.check import CheckFailed, Report, cases, check
-from funcnet.check.registry import Example
+from funcnet.checking import CheckFailed, Report, cases, check
+from funcnet.checking.registry import Example
 
 _BATCHES = [
     example
@@ -51,7 +51,7 @@ def test_the_default_setting_of_jax_is_enough_and_stays():
     """float32 examples with 64-bit mode off: the check is done in 64 bits all the same, and leaves the mode alone."""
     program = (
         "import jax, jax.numpy as jnp\n"
-        "from funcnet.check import check\n"
+        "from funcnet.checking import check\n"
         "from funcnet.activations import Sigmoid\n"
         "r = check(Sigmoid(), jnp.asarray([0.3, -2.0]))\n"
         "assert r.passed and r.working == 'float64', r\n"
@@ -223,7 +223,7 @@ def test_the_report_is_true_or_raises_and_prints_in_an_assertion():
 
 def test_pytest_shows_the_report_of_a_bare_assertion(tmp_path):
     (tmp_path / "test_it.py").write_text(
-        "import numpy as np\nfrom funcnet.check import check\n"
+        "import numpy as np\nfrom funcnet.checking import check\n"
         "def test_it():\n    assert check((lambda x: (x * x, x), lambda x, dy: x * dy), np.asarray([1.0, 2.0]))\n"
     )
     found = subprocess.run(
@@ -245,9 +245,9 @@ def test_check_is_the_function_whatever_is_imported_later():
     program = (
         "import funcnet as fn\n"
         "first = fn.check\n"
-        "import funcnet.check\n"
-        "import funcnet.check.registry, funcnet.check.report\n"
-        "from funcnet.check import Report, cases\n"
+        "import funcnet.checking\n"
+        "import funcnet.checking.registry, funcnet.checking.report\n"
+        "from funcnet.checking import Report, cases\n"
         "assert fn.check is first and callable(fn.check), fn.check\n"
         "import sys\n"
         "assert 'sympy' not in sys.modules and 'mpmath' not in sys.modules\n"
@@ -267,7 +267,7 @@ def test_the_command_line_tells_by_its_exit_status(tmp_path):
     )
 
     def run(*arguments):
-        command = [sys.executable, "-m", "funcnet.check", *arguments]
+        command = [sys.executable, "-m", "funcnet.checking", *arguments]
         return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False)
 
     good = run("mine:right", "--shape", "5")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.check import check
+from funcnet.checking import check
 
 _X = np.asarray([[0.5, -1.0], [2.0, 0.3]])
 _RIGHT = {"kernel": np.asarray([[1.0, 2.0], [0.3, -0.4]]), "bias": np.asarray([0.1, 0.2])}

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.check import check
+from funcnet.checking import check
 from funcnet.losses import PerceptronCriterion
 
 _ROOT = pathlib.Path(__file__).parent

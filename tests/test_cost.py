@@ -10,8 +10,8 @@ import pytest
 
 import funcnet as fn
 from funcnet import activations, optimizers
-from funcnet.layers.columns import Columns
 from funcnet.operations import Operations, operations
+from funcnet.sweeps.columns import Columns
 
 F32 = jnp.float32
 

@@ -9,10 +9,10 @@ from mutations.planted import Trial, mutants, render, score, trials
 from mutations.protocol import MUTATIONS, Mutant, protocol_trials
 
 import funcnet as fn
-from funcnet.check import cases, check
-from funcnet.check.evidence import Evidence
-from funcnet.check.programs import Programs
-from funcnet.check.subject import subject_of
+from funcnet.checking import cases, check
+from funcnet.checking.evidence import Evidence
+from funcnet.checking.programs import Programs
+from funcnet.checking.subject import subject_of
 
 _SEED = 11
 _GROUPS = sorted({example.group for example in cases("activations", "losses", "regularizers", "layers")})
@@ -91,8 +91,8 @@ def _evidence(rule, *arguments):
 
 
 def test_the_diagnosis_names_what_was_planted():
-    from funcnet.check.diagnosis import diagnose
-    from funcnet.check.judge import judge
+    from funcnet.checking.diagnosis import diagnose
+    from funcnet.checking.judge import judge
 
     network = fn.Chain(fn.Dense(3), fn.tanh, fn.Dense(3))
     params = network.init(jax.random.key(0), (3,))

@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-progress = importlib.import_module("funcnet.sweep.progress")
+progress = importlib.import_module("funcnet.sweeps.progress")
 
 
 class Terminal(io.StringIO):

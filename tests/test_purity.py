@@ -10,7 +10,7 @@ import pytest
 import funcnet as fn
 from funcnet import activations, layers, losses, optimizers, regularizers
 from funcnet.records import canonical
-from funcnet.train import Data, advance_program, begin, run_program
+from funcnet.training.loop import Data, advance_program, begin, run_program
 
 PACKAGE = pathlib.Path(fn.__file__).parent
 FORBIDDEN = {

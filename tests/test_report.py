@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.sweep import report
-from funcnet.sweep.results import Results
-from funcnet.sweep.rows import Row
+from funcnet.results.rows import Row
+from funcnet.results.table import Results
+from funcnet.results import report
 
 NAN = float("nan")
 BASE = fn.Experiment(fn.mlp(8, 3), fn.SoftmaxCrossEntropy(), fn.Adam(0.01), epochs=6)
@@ -116,7 +116,7 @@ def test_what_comes_from_a_sweep_is_text():
 def test_names_in_figures_are_text():
     """A label between dollars is no formula, and one with brackets no tag."""
     pytest.importorskip("matplotlib")
-    from funcnet.sweep import plots
+    from funcnet.results import plots
 
     found = results()
     rows = [row._replace(metrics=row.metrics | {NASTY: 0.5 + k}) for k, row in enumerate(found.rows)]

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.sweep.results import Results
-from funcnet.sweep.rows import Row
-from funcnet.sweep.summary import mean_deviation_half_width, t_quantile
-from funcnet.sweep.varying import varying_fields
+from funcnet.results.rows import Row
+from funcnet.results.summary import mean_deviation_half_width, t_quantile
+from funcnet.results.table import Results
+from funcnet.results.varying import varying_fields
 
 BASE = fn.Experiment(fn.mlp(8, 3), fn.SoftmaxCrossEntropy(), fn.Adam(0.01), epochs=4)
 NAN = float("nan")

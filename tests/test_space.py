@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.sweep.space import Choice, Integers, LogUniform, Uniform, grid, sample
+from funcnet.sweeps.space import Choice, Integers, LogUniform, Uniform, grid, sample
 
 RATE, STRENGTH = "optimizer.learning_rate", "regularizer.strength"
 NAN, INF = float("nan"), float("inf")

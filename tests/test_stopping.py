@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.stopping import METRICS, REASONS
-from funcnet.train import batches
+from funcnet.training.loop import batches
+from funcnet.training.stopping import METRICS, REASONS
 
 
 def python_early_stopping(values, patience, min_delta, accuracy):
@@ -203,7 +203,7 @@ def test_a_diverged_run_keeps_the_last_good_parameters(batch_size):
 
 def test_a_run_that_is_well_is_not_walked_again(monkeypatch):
     """The second walk is for diverged runs alone."""
-    monkeypatch.setattr(sys.modules["funcnet.train"], "rewind_program", None)
+    monkeypatch.setattr(sys.modules["funcnet.training.loop"], "rewind_program", None)
     assert line(None, epochs=3).stopped == "epochs"
 
 

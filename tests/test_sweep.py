@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.sweep import engine as engine_module
-from funcnet.sweep.lanes import programs_for
-from funcnet.sweep.store import Store
+from funcnet.sweeps import engine as engine_module
+from funcnet.sweeps.lanes import programs_for
+from funcnet.sweeps.store import Store
 
 RNG = np.random.default_rng(3)
 X = RNG.standard_normal((50, 6)).astype(np.float32)
@@ -108,7 +108,7 @@ def test_one_program_per_structure():
 
 def engine_arguments(example):
     """What `programs_for` is asked for by a sweep of such experiments."""
-    from funcnet.sweep.lanes import structure_of
+    from funcnet.sweeps.lanes import structure_of
 
     return structure_of(example), 4, tuple(jax.local_devices()), True, False
 
@@ -129,7 +129,7 @@ def test_lanes_equal_train(changes, columns):
     """In columns or in rows, with dropout, penalties and wrappers, a lane computes what `train` does."""
     trials = [fn.replace(BASE, {**changes, "seed": i}) for i in range(3)]
     data = fn_train().prepare(trials[0], TRAIN, VALIDATION)[1]
-    from funcnet.sweep.lanes import in_columns
+    from funcnet.sweeps.lanes import in_columns
 
     assert in_columns(trials[0], data) == columns
     results = sweep(trials)
@@ -141,7 +141,7 @@ def test_lanes_equal_train(changes, columns):
 
 
 def fn_train():
-    return importlib.import_module("funcnet.train")
+    return importlib.import_module("funcnet.training.loop")
 
 
 def test_one_bad_trial_harms_itself_alone():
@@ -306,7 +306,7 @@ def test_a_store_made_read_only(tmp_path, trials, reference, monkeypatch):
     sweep(trials[:4], store=path)
     before = path.read_bytes()
     # What a user without the right to write meets; the suite may run as root, who has every right.
-    monkeypatch.setattr(importlib.import_module("funcnet.sweep.store").os, "access", lambda *_: False)
+    monkeypatch.setattr(importlib.import_module("funcnet.sweeps.store").os, "access", lambda *_: False)
     assert fingerprints(sweep(trials[:4], store=path)) == fingerprints(reference)[:4]
     with pytest.raises(OSError, match="may be written"):
         sweep(trials, store=path)
@@ -507,7 +507,7 @@ def test_the_plan_predicts_memory():
 @pytest.mark.parametrize("columns", [False, True])
 def test_lanes_lower_for_cpu_gpu_and_tpu(columns):
     """The program of a sweep is tied to no platform."""
-    lanes = importlib.import_module("funcnet.sweep.lanes")
+    lanes = importlib.import_module("funcnet.sweeps.lanes")
     data = fn_train().prepare(BASE, TRAIN, VALIDATION)[1]
     programs = programs_for(lanes.structure_of(BASE), 4, tuple(jax.local_devices()[:1]), columns, False)
     experiment = lanes.stack([BASE] * 4)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.trace import trace
+from funcnet.tracing import trace
 
 
 @pytest.fixture

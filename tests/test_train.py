@@ -10,9 +10,9 @@ import pytest
 
 import funcnet as fn
 from funcnet import keys
-from funcnet.train import Data, advance_program, batches, begin, finish, prepare, run_program
+from funcnet.training.loop import Data, advance_program, batches, begin, finish, prepare, run_program
 
-TRAINING = importlib.import_module("funcnet.train")  # funcnet.train itself is the function
+TRAINING = importlib.import_module("funcnet.training.loop")  # funcnet.train itself is the function
 
 
 def data(samples=50, features=4, classes=3, seed=0):

@@ -158,7 +158,7 @@ def shown(environment: Any) -> dict[str, str]:
 
 
 class Docstring(SphinxDirective):
-    """`.. docstring:: funcnet.train` shows the docstring of a module."""
+    """`.. docstring:: funcnet.training.loop` shows the docstring of a module."""
 
     required_arguments = 1
 

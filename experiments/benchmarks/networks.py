@@ -155,4 +155,4 @@ def training() -> Any:
     """Return the module funcnet.train, whose name in the package is the function's."""
     import funcnet  # noqa: F401
 
-    return sys.modules["funcnet.train"]
+    return sys.modules["funcnet.training.loop"]

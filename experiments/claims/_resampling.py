@@ -22,7 +22,7 @@ def program(outcome: Callable[..., Any]) -> Any:
     from jax.sharding import Mesh
     from jax.sharding import PartitionSpec as Spec
 
-    from funcnet.train import advance, begin
+    from funcnet.training.loop import advance, begin
 
     def run(pair: Any, x: Any) -> Any:
         experiment, data = pair
@@ -57,7 +57,7 @@ def train_all(
     """
     import jax
 
-    from funcnet.train import prepare
+    from funcnet.training.loop import prepare
 
     pairs = [
         prepare(fn.replace(setting, {"seed": seed}), own, watched and watched[seed])
@@ -73,7 +73,7 @@ def train_all(
 
 def mean_and_half_width(values: Any) -> tuple[float, float]:
     """Return the mean, and the half width of Student's 95 % interval."""
-    from funcnet.sweep.summary import mean_deviation_half_width
+    from funcnet.results.summary import mean_deviation_half_width
 
     mean, _, half_width = mean_deviation_half_width(np.asarray(values, np.float64))
     return mean, half_width

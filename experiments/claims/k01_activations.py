@@ -20,8 +20,8 @@ import numpy as np
 
 import funcnet as fn
 from experiments.study import Table
-from funcnet.sweep.style import COLOURS
-from funcnet.sweep.summary import mean_deviation_half_width
+from funcnet.results.figures import COLOURS
+from funcnet.results.summary import mean_deviation_half_width
 
 WIDTH = 64
 KINDS = {  # activation, and the initializer of the hidden kernels, whose inputs are 64 pixels or units

@@ -30,10 +30,10 @@ import numpy as np
 
 import funcnet as fn
 from experiments.study import Table
-from funcnet.sweep.lanes import stack
-from funcnet.sweep.style import COLOURS
-from funcnet.sweep.summary import mean_deviation_half_width
-from funcnet.train import Data, advance, begin
+from funcnet.results.figures import COLOURS
+from funcnet.results.summary import mean_deviation_half_width
+from funcnet.sweeps.lanes import stack
+from funcnet.training.loop import Data, advance, begin
 
 ACTIVATIONS = {"sigmoid": fn.sigmoid, "tanh": fn.tanh, "ReLU": fn.relu, "leaky ReLU": fn.LeakyReLU(0.01)}
 # GELU′ = Φ(z) + z φ(z) is largest where its derivative (2 − z²) φ(z) is 0.

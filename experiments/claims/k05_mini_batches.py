@@ -28,7 +28,7 @@ import funcnet as fn
 from experiments.claims._descent import RATES, problems, race, seconds_an_epoch
 from experiments.study import Table
 from funcnet.layers.base import as_layer
-from funcnet.train import Data, batches, begin, update_batch
+from funcnet.training.loop import Data, batches, begin, update_batch
 
 SIZES = {"1": 1, "4": 4, "16": 16, "64": 64, "256": 256, "whole set": None}
 TARGETS = {"logistic regression": 0.16, "network": 0.03}
@@ -160,7 +160,7 @@ def draw(numbers):
     """Draw what convergence takes by batch size, and the oscillation by rate."""
     from matplotlib.figure import Figure
 
-    from funcnet.sweep.style import COLOURS
+    from funcnet.results.figures import COLOURS
 
     figure = Figure(figsize=(9, 9.2))
     panels = figure.subplots(3, 2)

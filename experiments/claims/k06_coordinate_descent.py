@@ -35,7 +35,7 @@ import funcnet as fn
 from experiments.claims._descent import crossing, thinned
 from experiments.study import Table
 from funcnet.layers.base import as_layer
-from funcnet.train import Data, begin, run_epoch
+from funcnet.training.loop import Data, begin, run_epoch
 
 LEVELS = (1e-2, 1e-4, 1e-8)
 RATES = tuple(float(2.0**k) for k in range(-13, 2))
@@ -274,7 +274,7 @@ def draw(numbers):
     """Draw suboptimality by passes on the three objectives, and the times."""
     from matplotlib.figure import Figure
 
-    from funcnet.sweep.style import COLOURS
+    from funcnet.results.figures import COLOURS
 
     figure = Figure(figsize=(9, 7.4))
     panels = figure.subplots(2, 2)

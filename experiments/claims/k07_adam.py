@@ -29,7 +29,7 @@ import numpy as np
 
 import funcnet as fn
 from experiments.study import Table
-from funcnet.sweep.summary import mean_deviation_half_width
+from funcnet.results.summary import mean_deviation_half_width
 
 OPTIMIZERS = {
     "SGD": fn.SGD(0.1),
@@ -274,7 +274,7 @@ def draw(numbers):
     """Draw validation loss against the rate for every task."""
     from matplotlib.figure import Figure
 
-    from funcnet.sweep.style import COLOURS
+    from funcnet.results.figures import COLOURS
 
     figure = Figure(figsize=(9, 6.2))
     panels = figure.subplots(2, 3, sharex=True)

@@ -26,10 +26,10 @@ import numpy as np
 
 import funcnet as fn
 from experiments.study import Table
-from funcnet.sweep.lanes import stack
-from funcnet.sweep.style import COLOURS
-from funcnet.sweep.summary import mean_deviation_half_width
-from funcnet.train import Data, batches, begin, update_batch
+from funcnet.results.figures import COLOURS
+from funcnet.results.summary import mean_deviation_half_width
+from funcnet.sweeps.lanes import stack
+from funcnet.training.loop import Data, batches, begin, update_batch
 
 NETWORK = fn.mlp(64, 10)
 STRENGTHS = tuple(float(f"{strength:.3g}") for strength in 10.0 ** np.arange(-5, -0.9, 0.5))

@@ -179,7 +179,7 @@ def zero_one(predictions, truth):
 
 def quantile(count):
     """Return Student's two-sided 95 % quantile for a sample."""
-    from funcnet.sweep.summary import t_quantile
+    from funcnet.results.summary import t_quantile
 
     return t_quantile(0.975, count - 1)
 
@@ -221,7 +221,7 @@ def draw(numbers):
     """Draw bias and variance by width, the gap against the variance, and the parts of the error by method."""
     from matplotlib.figure import Figure
 
-    from funcnet.sweep.style import COLOURS
+    from funcnet.results.figures import COLOURS
 
     figure = Figure(figsize=(9, 7.4))
     panels = figure.subplots(2, 2)

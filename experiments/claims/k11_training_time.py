@@ -119,7 +119,7 @@ def reach(accuracy):
 
 def exponents(numbers):
     """Return the exponent of the data size with its 95 % half width, over all sizes and over the larger ones."""
-    from funcnet.sweep.summary import t_quantile
+    from funcnet.results.summary import t_quantile
 
     found = {}
     for kind in ("batches", "whole"):
@@ -182,7 +182,7 @@ def draw(numbers):
     """Draw seconds an epoch by size, and the time of an epoch and the epochs by activation and optimizer."""
     from matplotlib.figure import Figure
 
-    from funcnet.sweep.style import COLOURS
+    from funcnet.results.figures import COLOURS
 
     figure = Figure(figsize=(9, 4.2))
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.25, 0.9, 1))

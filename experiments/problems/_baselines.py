@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from funcnet.sweep.summary import mean_deviation_half_width, t_quantile
+from funcnet.results.summary import mean_deviation_half_width, t_quantile
 
 
 def chosen(models, train, validation, loss):

@@ -38,7 +38,7 @@ import numpy as np
 import funcnet as fn
 from experiments.study import Table
 from funcnet.layers.initializers import Constant
-from funcnet.train import batches
+from funcnet.training.loop import batches
 
 CORNERS = np.asarray([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
 NAMED = {"AND": 8, "OR": 14, "NAND": 7, "XOR": 6, "not XOR": 9}  # bit i is the value at corner i
@@ -156,7 +156,7 @@ def draw(numbers):
     """Draw the lines for AND and XOR, the regions of a network, and success by width."""
     from matplotlib.figure import Figure
 
-    from funcnet.sweep.style import COLOURS
+    from funcnet.results.figures import COLOURS
 
     figure = Figure(figsize=(9, 7.4))
     axes = figure.subplots(2, 2)

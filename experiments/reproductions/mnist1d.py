@@ -127,7 +127,7 @@ def measure(small):
 
 def mean_and_half_width(values):
     """Return the mean and Student's 95 % half width, in percent."""
-    from funcnet.sweep.summary import mean_deviation_half_width
+    from funcnet.results.summary import mean_deviation_half_width
 
     mean, _, half = mean_deviation_half_width(100 * np.asarray(values, float))
     return mean, half
@@ -147,7 +147,7 @@ def tables(numbers):
 
 def draw(numbers):
     """Draw the test accuracy by step, with the published figures."""
-    from funcnet.sweep.style import COLOURS, figure_of
+    from funcnet.results.figures import COLOURS, figure_of
 
     figure, axes = figure_of(7.5, 4.4)
     for colour, name in zip(COLOURS, list(networks())[:3], strict=False):

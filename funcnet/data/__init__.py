@@ -19,10 +19,10 @@ predicts. Nothing is read from disk before a function is called.
 ((60, 2), (20, 2), (20, 2))
 """
 
-from funcnet.data.digits import digits
-from funcnet.data.first_names import first_names
+from funcnet.data.digit_images import digits
 from funcnet.data.generators import moons, regression, regression_coefficients, spirals, xor
-from funcnet.data.idx import idx
+from funcnet.data.given_names import first_names
+from funcnet.data.idx_files import idx
 from funcnet.data.image_sets import image_set
 from funcnet.data.scaling import Standardized, standardize
 from funcnet.data.splits import Splits, split

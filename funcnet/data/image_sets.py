@@ -8,7 +8,7 @@ import numpy as np
 
 from funcnet.data.checks import floating_dtype, real_number
 from funcnet.data.files import as_path
-from funcnet.data.idx import idx
+from funcnet.data.idx_files import idx
 from funcnet.data.splits import Splits
 from funcnet.errors import describe, raise_error
 

@@ -1,17 +1,15 @@
 r"""Layers, one file each. `REGISTRY` lists the modules; the tests and the checker loop over it."""
 
-from funcnet.layers import chain, columns, dense, dropout
+from funcnet.layers import chain, dense, dropout
 from funcnet.layers.base import Activate, Layer, as_layer
 from funcnet.layers.chain import Chain
-from funcnet.layers.columns import Columns
 from funcnet.layers.dense import Dense
 from funcnet.layers.dropout import Dropout
 from funcnet.layers.initializers import Constant, Glorot, He, LeCun, Normal, Uniform
-from funcnet.layers.mlp import mlp
+from funcnet.layers.networks import mlp
 
 REGISTRY = (
     chain,
-    columns,
     dense,
     dropout,
 )
@@ -20,7 +18,6 @@ __all__ = [
     "REGISTRY",
     "Activate",
     "Chain",
-    "Columns",
     "Constant",
     "Dense",
     "Dropout",

@@ -34,14 +34,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from funcnet.check.contract import elsewhere
-from funcnet.check.evidence import Evidence
-from funcnet.check.judge import judge
-from funcnet.check.known import compare_known
-from funcnet.check.programs import Programs
-from funcnet.check.registry import Example
-from funcnet.check.sizes import magnitudes
-from funcnet.check.subject import subject_of
+from funcnet.checking.contract import elsewhere
+from funcnet.checking.evidence import Evidence
+from funcnet.checking.judge import judge
+from funcnet.checking.known import compare_known
+from funcnet.checking.programs import Programs
+from funcnet.checking.registry import Example
+from funcnet.checking.sizes import magnitudes
+from funcnet.checking.subject import subject_of
 
 
 class Trial(NamedTuple):

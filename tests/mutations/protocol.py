@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcnet.check.layout import as_arrays
-from funcnet.check.optimizers import check_optimizer
-from funcnet.check.registry import Example
+from funcnet.checking.layout import as_arrays
+from funcnet.checking.optimizers import check_optimizer
+from funcnet.checking.registry import Example
 from mutations.planted import Trial
 
 

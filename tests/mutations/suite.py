@@ -7,8 +7,8 @@ import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
-from funcnet.check.registry import cases
-from funcnet.check.subject import is_optimizer
+from funcnet.checking.registry import cases
+from funcnet.checking.subject import is_optimizer
 from mutations.planted import Trial, trials
 from mutations.protocol import protocol_trials
 

@@ -1,0 +1,277 @@
+r"""The compiled programs of a check: few, each compiled once, each called as often as needed.
+
+    values    y at many points                         jit of vmap of forward
+    complex   y at many complex points                 jit of vmap of the complexified forward
+    reference wᵀ J for all cotangents, and J v         jit of jax.vjp and jax.jvp of forward
+    hand      the rule's backward for all cotangents   jit of forward and backward
+    lanes     the same at many points                  jit of vmap
+    curvature d/dt of wᵀ J(x + t v)                    jit of jax.jvp of jax.grad
+
+Constants (targets, keys) are arguments, not part of the programs. A rule that cannot be traced is run eagerly, point by
+point, and the witnesses that need a trace say so.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import jaxpr_as_fun
+
+from funcnet.checking.complex_step import NotApplicable, complexified, narrowest, without_custom_vjp
+from funcnet.checking.form import Subject
+from funcnet.checking.layout import Layout, cast_tree, layout_of, wide
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a witness quickly: it is run a few times only, so optimizing it would cost more than it saves."""
+    if jax.default_backend() != "cpu":
+        return jax.jit(function)
+    return jax.jit(
+        function, compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+    )
+
+
+COTANGENTS = 3  # random ones
+MASKED = 3  # made of the first, for the diagnosis: the first sample alone, all but the last, ones
+_BUDGET = 1 << 22  # numbers in flight in one batch of points
+
+
+class Programs:
+    """The programs of one subject at one structure of arguments."""
+
+    def __init__(self, subject: Subject, dtype: Any = np.float64, quick: bool = False) -> None:
+        # Who judges many mutants wants the rule compiled as quickly as the witnesses, not as a user would have it.
+        self._compile_rule = _compiled if quick else jax.jit
+        self.subject, self.dtype = subject, np.dtype(dtype)
+        self.layout = layout_of(subject.point)
+        self.x = self.layout.flatten(cast_tree(subject.point, dtype))
+        leaves, self._constants_tree = jax.tree.flatten(cast_tree(subject.constants, dtype))
+        # What is no array (an axis, a mode) is part of the program; arrays are its arguments.
+        self._static = [None if hasattr(leaf, "dtype") else leaf for leaf in leaves]
+        self.constants = [leaf for leaf in leaves if hasattr(leaf, "dtype")]
+        self._ahead: dict[str, Future[Any]] = {}
+        self.untraceable: str | None = None
+        self._traced: Any = None
+        y = self._trace()
+        self.y_layout: Layout = layout_of(y)
+        self.y_dtypes = [np.dtype(leaf.dtype) for leaf in jax.tree.leaves(y)]
+        self.y_size = self.y_layout.size
+
+    def _trace(self) -> Any:
+        """Trace the forward once, for all programs; run it where it cannot be traced. Return y, or its shapes."""
+        shapes: list[Any] = []
+
+        def run(vector: Any, constants: Any) -> Any:
+            y = jax.tree.map(jnp.asarray, self.forward(self.layout.unflatten(vector), constants)[0])
+            shapes.append(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), y))
+            return jnp.zeros(0) if not jax.tree.leaves(y) else layout_of(y).flatten_traced(y)
+
+        with wide():
+            try:
+                self._traced = jax.make_jaxpr(run)(self.x, self.constants)
+            except Exception as error:  # whatever a stranger's function raises on tracers
+                self.untraceable = first_line(error)
+                y = self.forward(self.arrays(cast_tree(self.subject.point, self.dtype)), self.constants)[0]
+                return jax.tree.map(np.asarray, y)
+        return shapes[0]
+
+    def compile_ahead(self, pool: Executor, curvature: bool) -> None:
+        """Compile the witnesses in the background, by calling them once, while the rule is being run eagerly.
+
+        They run the traced forward, so that no Python of the rule runs in two threads.
+        """
+        if self.untraceable:
+            return
+        x, none = self.x, np.zeros((self.directions, self.x.size))
+        w = np.ones((COTANGENTS + MASKED, self.y_size))
+        self._ahead = {
+            "values": pool.submit(lambda: self._batched(self._values, x[None])),
+            "reference": pool.submit(self._differentiate, x, w, none, self.constants),
+            "complex": pool.submit(lambda: self._batched(self._complex, x[None] + 0j)),
+        }
+        if curvature:
+            self._ahead["curvature"] = pool.submit(self._curve, x, w[0], np.zeros((2, x.size)))
+
+    def _await(self, name: str) -> None:
+        """Wait for a program that is being compiled; what went wrong there will go wrong again, where it is handled."""
+        if name in self._ahead:
+            self._ahead.pop(name).exception()
+
+    @property
+    def directions(self) -> int:
+        """Return how many directions are taken: one through all inputs, one through each of the first eight."""
+        return min(len(self.layout.shapes), 8) + 1
+
+    def forward(self, point: Any, constants: Any) -> Any:
+        """Run the subject's forward with the arrays among its constants given."""
+        given = iter(constants)
+        leaves = [next(given) if leaf is None else leaf for leaf in self._static]
+        return self.subject.forward(point, jax.tree.unflatten(self._constants_tree, leaves))
+
+    # -- the functions of vectors ------------------------------------------------------------------------------------
+
+    def value(self, vector: Any, constants: Any) -> Any:
+        """Return y, as a vector, of a point, as a vector, by the traced program."""
+        return jaxpr_as_fun(self._traced)(vector, *jax.tree.leaves(constants))[0]
+
+    def cotangent(self, w: Any) -> Any:
+        """Return a cotangent, given as a vector, in the tree and dtypes of y."""
+        leaves = jax.tree.leaves(self.y_layout.unflatten(w))
+        leaves = [leaf.astype(dtype) for leaf, dtype in zip(leaves, self.y_dtypes, strict=True)]
+        return jax.tree.unflatten(self.y_layout.treedef, leaves)
+
+    def pull(self, vector: Any, saving: Any, constants: Any, w: Any) -> Any:
+        """Return the hand-written gradient at `vector`, with what forward saved at `saving`."""
+        point = self.layout.unflatten(vector)
+        _, saved = self.forward(self.layout.unflatten(saving), constants)
+        return self.layout.flatten_traced(self.subject.backward(point, saved, self.cotangent(w)))
+
+    # -- running them ------------------------------------------------------------------------------
+
+    @cached_property
+    def inner_dtype(self) -> Any:
+        """Return the least precise dtype through which the values pass, by reading the traced program."""
+        if self.untraceable:
+            return min((self.dtype, *self.y_dtypes), key=lambda d: jnp.finfo(d).bits)
+        jaxpr = self._traced.jaxpr
+        try:
+            found = narrowest(jaxpr, [i == 0 for i, _ in enumerate(jaxpr.invars)])
+        except NotApplicable:
+            found = None
+        return self.dtype if found is None else max((found, self.dtype), key=lambda d: float(jnp.finfo(d).eps))
+
+    @property
+    def epsilon(self) -> float:
+        """Return the unit roundoff with which the rule computes."""
+        return float(jnp.finfo(self.inner_dtype).eps)
+
+    def values(self, points: np.ndarray) -> np.ndarray:
+        """Return y at each row of `points`."""
+        if self.untraceable:
+            return np.stack([self._eager_value(point) for point in points])
+        self._await("values")
+        return self._batched(self._values, points)
+
+    def complex_values(self, points: np.ndarray) -> np.ndarray:
+        """Return y at each row of complex `points`, or raise NotApplicable."""
+        if self.untraceable:
+            raise NotApplicable("forward cannot be traced")
+        self._await("complex")
+        return self._batched(self._complex, points)
+
+    def reference(
+        self, vector: np.ndarray, w: np.ndarray, directions: np.ndarray, constants: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return wᵀ J for each cotangent and J v for each direction by automatic differentiation, or raise."""
+        self._await("reference")
+        return self._differentiate(vector, w, directions, self.constants if constants is None else constants)
+
+    def _differentiate(self, vector: Any, w: Any, directions: Any, constants: Any) -> tuple[np.ndarray, np.ndarray]:
+        with wide():
+            rows, columns = self._reference(vector, constants, w, directions)
+            return np.asarray(rows, np.float64), np.asarray(columns, np.float64)
+
+    def hand(self, vector: np.ndarray, w: np.ndarray, saving: np.ndarray | None = None) -> np.ndarray:
+        """Return the hand-written gradient for each cotangent, compiled."""
+        with wide():
+            return np.asarray(self._hand(vector, vector if saving is None else saving, self.constants, w), np.float64)
+
+    def hand_lanes(self, points: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """Return the hand-written gradient at each row of `points` for one cotangent, compiled and vmapped."""
+        with wide():
+            return np.asarray(self._lanes(points, self.constants, w), np.float64)
+
+    def curvature(self, vector: np.ndarray, w: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Return the derivative of wᵀ J along each direction by forward-over-reverse differentiation."""
+        self._await("curvature")
+        return self._curve(vector, w, directions)
+
+    def _curve(self, vector: Any, w: Any, directions: Any) -> np.ndarray:
+        with wide():
+            return np.asarray(self._curvature(vector, self.constants, w, directions), np.float64)
+
+    def arrays(self, tree: Any) -> Any:
+        """Give JAX's functions JAX's arrays, and NumPy's functions NumPy's."""
+        return jax.tree.map(np.asarray if self.untraceable else jnp.asarray, tree)
+
+    def _eager_value(self, vector: np.ndarray) -> np.ndarray:
+        with wide():
+            return self.y_layout.flatten(self.forward(self.layout.unflatten(vector), self.constants)[0]).astype(
+                np.float64
+            )
+
+    def _batched(self, program: Any, points: np.ndarray) -> np.ndarray:
+        lanes = int(np.clip(_BUDGET // max(self.layout.size, self.y_size), 4, 256))
+        found = []
+        with wide():
+            for start in range(0, len(points), lanes):
+                chunk = points[start : start + lanes]
+                # The last chunk is filled up, so that one compiled program serves all of them.
+                full = np.concatenate([chunk, np.repeat(chunk[-1:], lanes - len(chunk), axis=0)])
+                found.append(np.asarray(program(full, self.constants))[: len(chunk)])
+        return np.concatenate(found)
+
+    # -- compiling them ----------------------------------------------------------------------------
+
+    @cached_property
+    def _values(self) -> Callable[..., Any]:
+        return self._vmapped(lambda v, c: self.value(v, c).astype(jnp.float64))
+
+    @cached_property
+    def _complex(self) -> Callable[..., Any]:
+        with wide():
+            return self._vmapped(complexified(self._traced), np.complex128)
+
+    def _vmapped(self, function: Callable[..., Any], dtype: Any = None) -> Callable[..., Any]:
+        """Return jit(vmap(function)), or jit(map(function)) where a primitive has no batching rule."""
+        fast = jax.vmap(function, in_axes=(0, None))
+        try:
+            example = jax.ShapeDtypeStruct((2, self.layout.size), dtype or self.dtype)
+            with wide():
+                jax.eval_shape(fast, example, self.constants)
+        except Exception:  # a stranger's primitive may fail in any way
+            return _compiled(lambda points, constants: jax.lax.map(lambda v: function(v, constants), points))
+        return _compiled(fast)
+
+    @cached_property
+    def _reference(self) -> Callable[..., Any]:
+        def run(vector: Any, constants: Any, w: Any, directions: Any) -> Any:
+            function = self.value
+            if self.subject.opaque:
+                function = without_custom_vjp(self._traced)
+            y, back = jax.vjp(lambda v: function(v, constants), vector)
+            rows = jax.vmap(lambda one: back(one.astype(y.dtype))[0])(w)
+            columns = jax.vmap(lambda v: jax.jvp(lambda u: function(u, constants), (vector,), (v,))[1])(directions)
+            return rows, columns
+
+        return _compiled(run)
+
+    @cached_property
+    def _hand(self) -> Callable[..., Any]:
+        return self._compile_rule(lambda v, s, c, w: jax.lax.map(lambda one: self.pull(v, s, c, one), w))
+
+    @cached_property
+    def _lanes(self) -> Callable[..., Any]:
+        return _compiled(jax.vmap(lambda v, c, w: self.pull(v, v, c, w), in_axes=(0, None, None)))
+
+    @cached_property
+    def _curvature(self) -> Callable[..., Any]:
+        def run(vector: Any, constants: Any, w: Any, directions: Any) -> Any:
+            function = self.value
+            if self.subject.opaque:
+                function = without_custom_vjp(self._traced)
+            slope = jax.grad(lambda v: jnp.vdot(w, function(v, constants)))
+            return jax.vmap(lambda v: jax.jvp(slope, (vector,), (v,))[1])(directions)
+
+        return _compiled(run)
+
+
+def first_line(error: BaseException) -> str:
+    """Return an error's kind and the first line of what it says, cut to a line of a report."""
+    lines = str(error).strip().splitlines()
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return text if len(text) <= 150 else text[:147] + "…"

@@ -1,0 +1,347 @@
+r"""The engine: keeps the lanes of one program full of trials that still run.
+
+A chunk of trials enters the lanes at epoch 0 and is advanced by segments of epochs. Between segments trials that have
+ended leave; if lanes fall idle, the others are parked on the host with their epoch, and as soon as a chunk of parked
+trials at one epoch is full, it takes the lanes again. Nothing compiles on the way, and no trial is trained twice.
+
+Which chunk is next decides how much is parked: a full one at the latest epoch; else new trials; and when there are no
+new ones, the parked ones at the earliest epoch, so that they catch up with others. At most one incomplete chunk is
+parked at each epoch at which a segment may end.
+"""
+
+import dataclasses
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from funcnet.sweeps.describe import describe_experiment, hashes
+from funcnet.sweeps.hosts import spans_processes, to_host
+from funcnet.sweeps.lanes import WINDOW, Programs, in_columns, lanes_for, programs_for, stack, structure_of
+from funcnet.sweeps.store import Finished
+from funcnet.training.experiment import Experiment, stopping_rules
+from funcnet.training.loop import begin
+from funcnet.training.state import NEVER, Data, State
+from funcnet.training.stopping import REASONS
+
+SEGMENT_SECONDS = 1.0  # how long the host waits for a segment before it looks again
+
+
+@dataclasses.dataclass(slots=True)
+class Trial:
+    """One experiment on its way through the lanes."""
+
+    experiment: Experiment
+    key: str
+    trajectory: str
+    curves: dict[str, list[np.ndarray]] = dataclasses.field(default_factory=dict)
+    epochs: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> "Trial":
+        """Describe an experiment and hash it."""
+        # The description is made anew when the trial has ended: kept for all, it would be most of the memory.
+        return cls(experiment, *hashes(describe_experiment(experiment)))
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a column of the history as far as it goes."""
+        pieces = self.curves.get(name, [])
+        return np.concatenate(pieces) if pieces else np.zeros(0)
+
+
+@dataclasses.dataclass
+class Chunk:
+    """Trials in lanes, all at one epoch."""
+
+    trials: list[Trial]
+    state: State  # on the devices, or on the host while parked
+    epoch: int
+
+
+@dataclasses.dataclass
+class Options:
+    """What the engine is asked to keep and measure."""
+
+    keep: str = "params"  # metrics, params, state
+    lanes: int | None = None
+    segment: int | None = None
+    own_order: bool = False
+    context: str = ""
+    interrupted: Callable[[], bool] = lambda: False
+    progress: Callable[[list[Finished], int], None] = lambda finished, epochs: None
+
+
+class Interrupted(Exception):
+    """The user asked to stop; what had ended was handed on."""
+
+
+class Engine:
+    """All trials of one program."""
+
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        data: Data,
+        test: Any,
+        devices: tuple[Any, ...],
+        options: Options,
+        emit: Callable[[list[Finished]], None],
+    ) -> None:
+        example = trials[0].experiment
+        self.data, self.test, self.options, self.emit = data, test, options, emit
+        self.programs = programs_of(example, data, devices, options)
+        self.waiting = deque(trials)
+        self.parked: dict[int, list[Chunk]] = {}
+        self._seconds_an_epoch: float | None = None
+        # Processes that work together must not take their decisions by the clock.
+        self._in_step = spans_processes(devices)
+        if not self._in_step:
+            # Once, on every device: else each segment would copy them again.
+            self.data, self.test = jax.device_put((data, test), self.programs.everywhere)
+        rules = bool(stopping_rules(example))
+        longest = max(trial.experiment.epochs for trial in trials)
+        # Where trials may end by themselves, look often enough to give their lanes away.
+        self._most = options.segment or (max(1, -(-longest // 15)) if rules else WINDOW)
+
+    # -- chunks -------------------------------------------------------------------------------------
+
+    def advance(self, target: int | None = None) -> None:
+        """Run every trial until it has ended or stands at `target` epochs."""
+        last = NEVER if target is None else target
+        while (chunk := self._next(last)) is not None:
+            self._run(chunk, last)
+
+    def _next(self, target: int) -> Chunk | None:
+        width = self.programs.width
+        sizes = {epoch: sum(len(c.trials) for c in chunks) for epoch, chunks in self.parked.items() if epoch < target}
+        full = [epoch for epoch, size in sizes.items() if size >= width]
+        if full:
+            return self._unpark(max(full))
+        if self.waiting:
+            trials = [self.waiting.popleft() for _ in range(min(width, len(self.waiting)))]
+            return Chunk(trials, self.programs.begin(self._experiment(trials), self.data), 0)
+        return self._unpark(min(sizes)) if sizes else None
+
+    def _unpark(self, epoch: int) -> Chunk:
+        chunks, width = self.parked.pop(epoch), self.programs.width
+        trials = [trial for chunk in chunks for trial in chunk.trials]
+        state = _gather([chunk.state for chunk in chunks], width)
+        if len(trials) > width:
+            rest = [jax.tree.map(lambda leaf: _rows(leaf, slice(width, None)), _joined([c.state for c in chunks]))]
+            self.parked[epoch] = [Chunk(trials[width:], rest[0], epoch)]
+        return Chunk(trials[:width], state, epoch)
+
+    def park(self, chunk: Chunk, lanes: Sequence[int]) -> None:
+        """Put the trials of some lanes aside."""
+        index = np.asarray(lanes)
+        state = jax.tree.map(lambda leaf: _rows(to_host(leaf), index), chunk.state)
+        self.parked.setdefault(chunk.epoch, []).append(Chunk([chunk.trials[i] for i in lanes], state, chunk.epoch))
+
+    def _experiment(self, trials: Sequence[Trial]) -> Experiment:
+        padding = self.programs.width - len(trials)
+        experiments = [trial.experiment for trial in trials]
+        return stack(experiments + experiments[:1] * padding, self.options.own_order)
+
+    # -- segments ------------------------------------------------------------------------------------
+
+    def _run(self, chunk: Chunk, target: int) -> None:
+        """Run a chunk until all its trials have ended, stand at the target, or leave too many lanes idle."""
+        width, count = self.programs.width, len(chunk.trials)
+        experiment = self._experiment(chunk.trials)
+        limits = np.asarray([t.experiment.epochs for t in chunk.trials] + [0] * (width - count), np.int32)
+        going = list(range(count))
+        while True:
+            until = min(chunk.epoch + self._segment(), target, int(limits[going].max()))
+            start = time.perf_counter()
+            state, ran = self.programs.advance(experiment, chunk.state, limits, self.data, np.int32(until))
+            ran, reason = to_host(ran), to_host(state.reason)
+            seconds = time.perf_counter() - start
+            self._seconds_an_epoch = seconds / max(until - chunk.epoch, 1)
+            self._note(chunk, going, state, ran, seconds / len(going))
+            chunk.state, chunk.epoch = state, until
+            ended = [i for i in going if reason[i] != 0 or chunk.trials[i].epochs >= limits[i]]
+            going = [i for i in going if i not in set(ended)]
+            self.finish(chunk, ended, experiment)
+            if self.options.interrupted():
+                raise Interrupted
+            if not going:
+                return
+            idle = count - len(going)
+            others = bool(self.waiting) or any(epoch <= until for epoch in self.parked)
+            if until >= target or (idle and others and 4 * len(going) < 3 * width):
+                self.park(chunk, going)
+                return
+
+    def _segment(self) -> int:
+        if self.options.segment or self._in_step:
+            return min(self._most, WINDOW)
+        if self._seconds_an_epoch is None:
+            return 1
+        return int(np.clip(SEGMENT_SECONDS / max(self._seconds_an_epoch, 1e-9), 1, min(self._most, WINDOW)))
+
+    def _note(self, chunk: Chunk, going: Sequence[int], state: State, ran: np.ndarray, seconds: float) -> None:
+        """Read what the segment added to the history."""
+        history = {name: to_host(column) for name, column in state.history.items()}
+        for i in going:
+            trial = chunk.trials[i]
+            window = np.arange(chunk.epoch, chunk.epoch + ran[i]) % WINDOW
+            for name, column in history.items():
+                trial.curves.setdefault(name, []).append(column[i, window])
+            trial.epochs += int(ran[i])
+            trial.seconds += seconds
+        self.options.progress([], int(ran.sum()))
+
+    # -- ends ----------------------------------------------------------------------------------------
+
+    def finish(self, chunk: Chunk, lanes: Sequence[int], experiment: Any = None, stopped: str | None = None) -> None:
+        """Hand on the trials of some lanes, which have ended."""
+        if not lanes:
+            return
+        state, tested = chunk.state, {}
+        if self.test is not None:
+            experiment = self._experiment(chunk.trials) if experiment is None else experiment
+            tested = self.programs.measure(experiment, state.best_params, *self.test)
+            tested = {f"test_{name}": to_host(column) for name, column in tested.items()}
+        index = np.asarray(lanes)
+        params = jax.tree.map(lambda leaf: to_host(leaf)[index], state.best_params)
+        reason, best = to_host(state.reason), to_host(state.best_epoch)
+        bad = to_host(state.first_bad_step)
+        final = None
+        if self.options.keep == "state":
+            final = jax.tree.map(lambda leaf: _rows(to_host(leaf), index), state._replace(history={}))
+        finished = []
+        for place, i in enumerate(lanes):
+            trial = chunk.trials[i]
+            curves = {name: trial.column(name) for name in trial.curves}
+            at = int(best[i])
+            metrics = {name: float(column[at]) if at >= 0 else float("nan") for name, column in curves.items()}
+            metrics |= {name: float(column[i]) if at >= 0 else float("nan") for name, column in tested.items()}
+            finished.append(
+                Finished(
+                    trial.key,
+                    trial.trajectory,
+                    self.options.context if stopped == "halved" else "",
+                    trial.experiment,
+                    stopped or REASONS[int(reason[i])],
+                    trial.epochs,
+                    at,
+                    None if int(bad[i]) == NEVER else int(bad[i]),
+                    trial.seconds,
+                    metrics,
+                    curves,
+                    None if self.options.keep == "metrics" else jax.tree.map(lambda leaf, p=place: leaf[p], params),
+                    None if final is None else _named(jax.tree.map(lambda leaf, p=place: _rows(leaf, p), final)),
+                )
+            )
+        self.emit(finished)
+        self.options.progress(finished, 0)
+        for i in lanes:
+            chunk.trials[i].curves = {}
+
+    def standing_at(self, epoch: int) -> list[Trial]:
+        """Return the trials that are parked at an epoch."""
+        return [trial for chunk in self.parked.get(epoch, []) for trial in chunk.trials]
+
+    def drop(self, epoch: int, keys: set[str]) -> None:
+        """End the parked trials at an epoch whose keys are not among those that go on."""
+        chunks = self.parked.pop(epoch, [])
+        for chunk in chunks:
+            stay = [i for i, trial in enumerate(chunk.trials) if trial.key in keys]
+            leave = [i for i, trial in enumerate(chunk.trials) if trial.key not in keys]
+            if leave:
+                full = Chunk(chunk.trials, _gather([chunk.state], self.programs.width), epoch)
+                for start in range(0, len(leave), self.programs.width):
+                    self.finish(full, leave[start : start + self.programs.width], stopped="halved")
+            if stay:
+                self.park(chunk, stay)
+
+    def warm(self) -> None:
+        """Compile, by running no epoch."""
+        if not self.waiting:
+            return
+        experiment = self._experiment(list(self.waiting)[: self.programs.width])
+        state = self.programs.begin(experiment, self.data)
+        state, _ = self.programs.advance(
+            experiment, state, np.zeros(self.programs.width, np.int32), self.data, np.int32(0)
+        )
+        if self.test is not None:
+            self.programs.measure(experiment, state.best_params, *self.test)
+
+    def calibrate(self) -> tuple[int, float, float]:
+        """Compile; return the bytes of the program on all devices, seconds to compile, and seconds for an epoch."""
+        trials = list(self.waiting)[: self.programs.width]
+        experiment = self._experiment(trials)
+        limits = np.full(self.programs.width, NEVER, np.int32)
+        started = time.perf_counter()
+        state = self.programs.begin(experiment, self.data)
+        arguments = (experiment, state, limits, self.data, np.int32(0))
+        analysis = self.programs.advance.lower(*arguments).compile().memory_analysis()
+        state, _ = jax.block_until_ready(self.programs.advance(*arguments))
+        compiled = time.perf_counter()
+        jax.block_until_ready(self.programs.advance(experiment, state, limits, self.data, np.int32(1)))
+        ended = time.perf_counter()
+        parts = ("argument", "output", "temp", "alias")
+        sizes = {part: getattr(analysis, f"{part}_size_in_bytes", 0) for part in parts}
+        size = sizes["argument"] + sizes["output"] + sizes["temp"] - sizes["alias"]
+        return size * self.programs.width // max(self.programs.lanes, 1), compiled - started, ended - compiled
+
+    def resume(self, trial: Trial, leaves: dict[str, np.ndarray], curves: dict[str, np.ndarray], epochs: int) -> None:
+        """Let a trial go on from a state that was kept."""
+        trial.curves, trial.epochs = {name: [column] for name, column in curves.items()}, epochs
+        shape = jax.eval_shape(begin, trial.experiment, self.data)._replace(history={})
+        tree: Any = jax.tree.structure(shape)
+        state = jax.tree.unflatten(tree, [leaves[str(i)] for i in range(tree.num_leaves)])
+        state = jax.tree.map(lambda leaf: leaf[None], state)
+        real = jnp.zeros(()).dtype
+        history = {name: np.full((1, WINDOW), np.nan, real) for name in curves}
+        state = state._replace(epoch=np.int32(epochs), step=leaves["step"], history=history)
+        self.parked.setdefault(epochs, []).append(Chunk([trial], state, epochs))
+
+
+def groups(trials: Sequence[Trial], own_order: bool) -> list[list[Trial]]:
+    """Group trials by program, and by the order of the samples that they share; in the order of their first trial."""
+    found: dict[Any, list[Trial]] = {}
+    for trial in trials:
+        shapes = tuple(np.shape(leaf) for leaf in jax.tree.leaves(trial.experiment))
+        seed = None if own_order else int(trial.experiment.data_seed)
+        found.setdefault((structure_of(trial.experiment), shapes, seed), []).append(trial)
+    return list(found.values())
+
+
+def programs_of(example: Experiment, data: Data, devices: tuple[Any, ...], options: Options) -> Programs:
+    """Return the compiled functions that trials like `example` run in."""
+    cpu = devices[0].platform == "cpu"
+    lanes = options.lanes or lanes_for(example, data, devices[0].platform)
+    columns = cpu and in_columns(example, data)
+    return programs_for(structure_of(example), lanes, devices, columns, options.own_order)
+
+
+def _rows(leaf: Any, index: Any) -> Any:
+    """Take lanes out of a leaf; what all lanes share has none."""
+    return leaf[index] if np.ndim(leaf) else leaf
+
+
+def _joined(states: Sequence[State]) -> State:
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves) if np.ndim(leaves[0]) else leaves[0], *states)
+
+
+def _gather(states: Sequence[State], width: int) -> State:
+    """Put parked states into the lanes, the rest of them filled with copies that never run."""
+
+    def one(*leaves: Any) -> Any:
+        if not np.ndim(leaves[0]):
+            return leaves[0]
+        rows = np.concatenate(leaves)[:width]
+        return np.concatenate([rows, np.repeat(rows[:1], width - len(rows), axis=0)])
+
+    return jax.tree.map(one, *states)
+
+
+def _named(state: State) -> dict[str, np.ndarray]:
+    leaves = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+    return leaves | {"step": np.asarray(state.step)}

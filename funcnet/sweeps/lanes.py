@@ -1,0 +1,188 @@
+r"""Lanes: many trials of one structure side by side in one compiled program.
+
+    stack(experiments) -> experiment                        every number an array with a first axis of lanes
+    programs.begin(experiment, data) -> state               draw all parameters
+    programs.advance(experiment, state, limit, data, until) -> (state, ran)
+                                                            run epochs until `until`; a lane stops at its own limit, or
+                                                            when one of its rules or a divergence ends it
+    programs.measure(experiment, params, x, y) -> metrics   of a held-out set
+
+All lanes of a program stand at the same epoch: they share the clock, hence the order of the samples, which is drawn and
+gathered once for all. A lane that has ended is frozen: its state stays, bit for bit, whatever its neighbours do.
+
+The width is fixed, and depends on nothing but the structure of the experiment, the shapes of the data and the platform.
+So one executable serves every chunk of every sweep, and a trial's outcome does not depend on its company.
+
+With several devices the lanes are spread over them by a mesh; each device runs the same program on its own lanes, and
+nothing is exchanged. On a CPU a device is one core (see `use_cores`), and each product stays on it.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as Spec
+
+from funcnet.objective import evaluate
+from funcnet.records import canonical, children
+from funcnet.sweeps.columns import Columns, computes_in_columns, transposed
+from funcnet.sweeps.hosts import spans_processes, to_devices
+from funcnet.training.experiment import Experiment
+from funcnet.training.loop import begin, run_epoch
+from funcnet.training.state import Data, State
+
+WINDOW = 64  # epochs of history that a state holds, hence the longest segment
+CACHE = {"cpu": 4 << 20}  # bytes of state that a device's lanes may take
+LARGEST = {"cpu": 64}
+
+_SHARED = ("epoch", "step")  # fields of a state that all lanes have in common
+
+
+@dataclasses.dataclass(frozen=True)
+class Programs:
+    """The compiled functions of one structure, and how many trials they take at once."""
+
+    begin: Any
+    advance: Any
+    measure: Any
+    lanes: int  # of one device
+    width: int  # of all devices
+    everywhere: NamedSharding  # of what all lanes share
+
+
+def lanes_for(experiment: Experiment, data: Data, platform: str) -> int:
+    """Return how many lanes a device gets: a power of two whose states fit the cache of a core, or a GPU's memory.
+
+    The numbers are measured on two-core machines: fewer lanes leave the vectors of a core empty, more push its
+    parameters out of its cache.
+    """
+    state = jax.eval_shape(begin, _windowed(experiment), data)
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((state.params, state.slots)))
+    room = CACHE.get(platform, 1 << 30) // max(4 * size // 3, 1)
+    return int(2 ** np.clip(np.floor(np.log2(max(room, 1))), 0, np.log2(LARGEST.get(platform, 1024))))
+
+
+def stack(experiments: Sequence[Experiment], own_order: bool = False) -> Experiment:
+    """Return one experiment whose numbers have an axis of lanes; the seed of a shared order has none."""
+    columns = zip(*(jax.tree.leaves(experiment) for experiment in experiments), strict=True)
+    leaves = canonical([np.stack(column) for column in columns])
+    stacked: Experiment = jax.tree.unflatten(jax.tree.structure(_windowed(experiments[0])), leaves)
+    return stacked if own_order else _with(stacked, data_seed=stacked.data_seed[0])
+
+
+def structure_of(experiment: Experiment) -> Any:
+    """Return what experiments of one program have in common: all structure but the number of epochs."""
+    return jax.tree.structure(_windowed(experiment))
+
+
+def _with(experiment: Any, **fields: Any) -> Any:
+    """Replace fields without validating: a mapped experiment holds arrays, axes or specifications in their place."""
+    copy = object.__new__(Experiment)
+    copy.__dict__.update(children(experiment) | fields)
+    return copy
+
+
+def _windowed(experiment: Experiment) -> Experiment:
+    # How long a trial runs is its limit, not structure; its history is cut into windows.
+    found: Experiment = _with(experiment, epochs=WINDOW)
+    return found
+
+
+def in_columns(experiment: Experiment, data: Data) -> bool:
+    """Tell whether the lanes of an experiment may compute in columns: kernels transposed, the outcome the same."""
+    parts = [experiment.optimizer, *_below(experiment.optimizer)]
+    if experiment.regularizer is not None:
+        parts.append(experiment.regularizer)
+    free = all(getattr(p, "ORIENTATION_FREE", False) for p in parts if hasattr(p, "update") or hasattr(p, "prox"))
+    return free and data.x.ndim == 2 and computes_in_columns(experiment.network)
+
+
+def _below(node: Any) -> list[Any]:
+    return [inner for child in children(node).values() for inner in (child, *_below(child))]
+
+
+@functools.lru_cache(maxsize=64)
+def programs_for(structure: Any, lanes: int, devices: tuple[Any, ...], columns: bool, own_order: bool) -> Programs:
+    """Return the compiled functions of a structure; asked for twice, they are the same, and compile once.
+
+    The functions are those of training, mapped over the lanes; nothing about training is written twice.
+    """
+    cpu = devices[0].platform == "cpu"
+    # A lane's products are too small to share among threads: each device keeps to its core.
+    options = {"xla_cpu_multi_thread_eigen": False} if cpu else {}
+    mesh = Mesh(np.asarray(devices), ("lanes",))
+    example = jax.tree.unflatten(structure, [0] * structure.num_leaves)
+
+    def over(value: Any, shared: Any) -> tuple[Any, Any]:
+        experiment = _with(jax.tree.map(lambda _: value, example), data_seed=value if own_order else shared)
+        state = State(*[value] * len(State._fields))._replace(**dict.fromkeys(_SHARED, shared))
+        return experiment, state
+
+    axes, state_axes = over(0, None)
+    specs, state_specs = over(Spec("lanes"), Spec())
+    lane = Spec("lanes")
+
+    def turned(state: State) -> State:
+        if not columns:
+            return state
+        return state._replace(**{f: transposed(getattr(state, f)) for f in ("params", "slots", "best_params")})
+
+    def start(experiment: Experiment, data: Data) -> State:
+        return jax.vmap(lambda e: begin(e, data), in_axes=(axes,), out_axes=state_axes)(experiment)
+
+    def run(experiment: Experiment, state: State, limit: jax.Array, data: Data, until: jax.Array) -> Any:
+        if columns:
+            experiment = _with(experiment, network=Columns(experiment.network))
+        in_axes = (_with(axes, network=Columns(axes.network)) if columns else axes, state_axes)
+        one = jax.vmap(lambda e, s: run_epoch(e, s, data), in_axes=in_axes, out_axes=state_axes)
+
+        def active(state: State) -> jax.Array:
+            return (state.reason == 0) & (state.epoch < limit)
+
+        def without(state: Any) -> Any:
+            return state._replace(**dict.fromkeys(_SHARED))
+
+        def body(carry: Any) -> Any:
+            state, ran = carry
+            going = active(state)
+            after = one(experiment, state)
+            kept = {name: getattr(after, name) for name in _SHARED}
+            frozen = jax.tree.map(
+                lambda new, old: jnp.where(going.reshape(-1, *[1] * (new.ndim - 1)), new, old),
+                without(after),
+                without(state),
+            )
+            return frozen._replace(**kept), ran + going.astype(ran.dtype)
+
+        start = (turned(state), jnp.zeros(limit.shape, jnp.int32))
+        state, ran = jax.lax.while_loop(lambda c: (c[0].epoch < until) & jnp.any(active(c[0])), body, start)
+        # A device whose lanes have all ended leaves the loop early; the clock shows the same on every device.
+        steps = state.step // jnp.maximum(state.epoch, 1)
+        return turned(state._replace(epoch=until, step=steps * until)), ran
+
+    def measure(experiment: Experiment, params: Any, x: jax.Array, y: jax.Array) -> Any:
+        def lane(experiment: Experiment, params: Any) -> Any:
+            return evaluate(experiment.network, experiment.loss, params, x, y)
+
+        return jax.vmap(lane, in_axes=(axes, 0))(experiment, params)
+
+    def compiled(function: Any, in_specs: Any, out_specs: Any, donate: tuple[int, ...] = ()) -> Any:
+        mapped = jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
+        program = jax.jit(mapped, compiler_options=options, donate_argnums=donate)
+        if not spans_processes(devices):
+            return program
+        return lambda *arguments: program(*to_devices(mesh, in_specs, arguments))
+
+    return Programs(
+        begin=compiled(start, (specs, Spec()), state_specs),
+        advance=compiled(run, (specs, state_specs, lane, Spec(), Spec()), (state_specs, lane), (1,)),
+        measure=compiled(measure, (specs, lane, Spec(), Spec()), lane),
+        lanes=lanes,
+        width=lanes * len(devices),
+        everywhere=NamedSharding(mesh, Spec()),
+    )

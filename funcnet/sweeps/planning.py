@@ -1,0 +1,224 @@
+r"""The plan: what a sweep will compile, hold and compute, before it runs.
+
+Programs are counted by structure, which is exact. Operations are those of one update, counted by the compiler's own
+analysis of one network, times updates, times trials. Bytes are what the compiled program of a structure says it needs:
+its arguments, results and temporary buffers on all devices. Seconds come from a calibration: the program is compiled
+and run for one epoch with a full set of lanes; the sweep then finds it compiled.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from funcnet.sweeps.checks import checked, checked_data
+from funcnet.sweeps.devices import idle_cores_hint
+from funcnet.sweeps.engine import Engine, Options, Trial, groups
+from funcnet.sweeps.lanes import structure_of
+from funcnet.training.experiment import Experiment
+from funcnet.training.loop import begin, update_batch
+from funcnet.training.state import Data
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """One compiled program and the trials that run in it."""
+
+    name: str
+    trials: int
+    lanes: int  # trials at once, on all devices
+    chunks: int
+    epochs: int  # the longest trial's
+    flops: float  # of all its trials, if none ends early
+    bytes: int  # on all devices while it runs
+    compile_seconds: float  # NaN without calibration
+    seconds: float  # to run, without compiling; NaN without calibration
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a sweep will do; `print` shows it."""
+
+    programs: tuple[Program, ...]
+    trials: int
+    duplicates: int
+    devices: int
+    hint: str
+
+    @property
+    def bytes(self) -> int:
+        """Return the bytes of the largest program: programs run one after the other."""
+        return max(program.bytes for program in self.programs)
+
+    @property
+    def flops(self) -> float:
+        """Return the floating-point operations of all trials, if none ends early."""
+        return sum(program.flops for program in self.programs)
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds of all programs, compiling included; NaN without calibration."""
+        return sum(program.seconds + program.compile_seconds for program in self.programs)
+
+    def __str__(self) -> str:
+        head = (
+            f"{self.trials} trials"
+            + (f" (and {self.duplicates} duplicates)" if self.duplicates else "")
+            + f" in {len(self.programs)} compiled program{'s' * (len(self.programs) != 1)} on {self.devices} device"
+            + f"{'s' * (self.devices != 1)}: {_quantity(self.flops, 'FLOP', 1000)}, {_quantity(self.bytes, 'B', 1024)}"
+            + ("" if math.isnan(self.seconds) else f", about {self.seconds:.1f} s")
+        )
+        rows: list[tuple[str, ...]] = [
+            ("program", "trials", "lanes", "chunks", "epochs", "FLOP", "bytes", "compile s", "run s")
+        ]
+        for p in self.programs:
+            numbers = (str(p.trials), str(p.lanes), str(p.chunks), str(p.epochs), _quantity(p.flops, "", 1000))
+            times = tuple("–" if math.isnan(s) else f"{s:.1f}" for s in (p.compile_seconds, p.seconds))
+            rows.append((p.name, *numbers, _quantity(p.bytes, "", 1024), *times))
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = [
+            "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+            for row in rows
+        ]
+        idle = [
+            f"{p.name}: {p.trials} trials in {p.lanes} lanes leave most of them idle; lanes={_enough(p, self.devices)}"
+            " would be faster"
+            for p in self.programs
+            if 2 * p.trials <= p.lanes
+        ]
+        return "\n".join([head, *lines, *idle, *([self.hint] if self.hint else [])])
+
+
+def plan(
+    experiments: Sequence[Experiment],
+    train: tuple[Any, Any],
+    validation: tuple[Any, Any] | None = None,
+    test: tuple[Any, Any] | None = None,
+    *,
+    calibrate: bool = True,
+    own_order: bool = False,
+    lanes: int | None = None,
+    devices: Sequence[Any] | None = None,
+) -> Plan:
+    r"""Say what `sweep` with the same arguments will compile, hold and compute.
+
+    Args:
+        experiments: as for `sweep`.
+        train: as for `sweep`.
+        validation: as for `sweep`.
+        test: as for `sweep`.
+        calibrate: whether to compile every program and run one epoch of it, for bytes and seconds; the sweep finds
+            them compiled. Without it bytes are an estimate from the sizes of the states, and seconds are NaN.
+        own_order: as for `sweep`.
+        lanes: as for `sweep`.
+        devices: as for `sweep`.
+
+    Returns:
+        A `Plan`; `print(plan)` shows it.
+
+    Raises:
+        ValueError, TypeError: as `sweep` does, before anything compiles.
+
+    >>> import numpy as np, funcnet as fn
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), batch_size=None, epochs=100)
+    >>> ahead = fn.plan(fn.grid(line, {"seed": range(100)}), train=(x, 3 * x + 1), calibrate=False)
+    >>> print(len(ahead.programs), ahead.trials)
+    1 100
+
+    """
+    given = checked(experiments, None, "params", lanes=lanes)
+    data, tested = checked_data(given, train, validation, test, None)
+    chosen = tuple(jax.local_devices() if devices is None else devices)
+    every = {trial.key: trial for trial in map(Trial.of, given)}
+    found: dict[Any, list[Program]] = {}
+    options = Options(own_order=own_order, lanes=lanes)
+    for group in groups(list(every.values()), own_order):
+        kind = (structure_of(group[0].experiment), tuple(map(np.shape, jax.tree.leaves(group[0].experiment))))
+        known = found.get(kind, [None])[0]
+        found.setdefault(kind, []).append(_program(group, data, tested, chosen, options, calibrate, known))
+    programs = tuple(_together(parts) for parts in found.values())
+    hint = idle_cores_hint(chosen)
+    return Plan(programs, len(every), len(given) - len(every), len(chosen), hint)
+
+
+def _program(
+    group: list[Trial],
+    data: Data,
+    test: Any,
+    devices: tuple[Any, ...],
+    options: Options,
+    calibrate: bool,
+    known: Program | None,
+) -> Program:
+    engine = Engine(group, data, test, devices, options, lambda finished: None)
+    width = engine.programs.width
+    chunks = -(-len(group) // width)
+    epochs = [trial.experiment.epochs for trial in group]
+    example = group[0].experiment
+    state = jax.eval_shape(begin, example, data)
+    size = width * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    held = len(devices) * sum(leaf.nbytes for leaf in jax.tree.leaves((data, test)))
+    # Beside the state: gradients, updates and activations of a step.
+    needed, compiling, running = 2 * size + held, math.nan, math.nan
+    if known is not None:
+        compiling, running = 0.0, known.seconds / max(known.chunks * known.epochs, 1) * chunks * max(epochs)
+        needed = known.bytes
+    elif calibrate:
+        needed, compiling, an_epoch = engine.calibrate()
+        needed += held
+        running = an_epoch * sum(max(epochs[i : i + width]) for i in range(0, len(epochs), width))
+    flops = _flops_an_epoch(example, data) * sum(epochs)
+    return Program(name(example), len(group), width, chunks, max(epochs), flops, needed, compiling, running)
+
+
+def _together(parts: list[Program]) -> Program:
+    """Add up groups that share a program and differ in the order of the samples."""
+    first = parts[0]
+    return dataclasses.replace(
+        first,
+        trials=sum(p.trials for p in parts),
+        chunks=sum(p.chunks for p in parts),
+        epochs=max(p.epochs for p in parts),
+        flops=sum(p.flops for p in parts),
+        seconds=sum(p.seconds for p in parts),
+    )
+
+
+def _flops_an_epoch(experiment: Experiment, data: Data) -> float:
+    samples = data.x.shape[0]
+    size = experiment.batch_size or samples
+    state = jax.eval_shape(begin, experiment, data)
+    rows = jax.ShapeDtypeStruct((size,), np.int32)
+
+    def one(experiment: Any, params: Any, slots: Any, rows: Any, data: Any) -> Any:
+        return update_batch(experiment, data, jax.random.key(0), params, slots, jnp.int32(0), (rows, None))[:2]
+
+    cost = jax.jit(one).lower(experiment, state.params, state.slots, rows, data).cost_analysis()
+    return float((cost or {}).get("flops", math.nan)) * -(-samples // size)
+
+
+def name(experiment: Experiment) -> str:
+    """Return a short name of an experiment's structure."""
+    layers = getattr(experiment.network, "layers", (experiment.network,))
+    words = [str(getattr(layer, "width", type(layer).__name__)) for layer in layers]
+    return f"{'-'.join(words)}, {type(experiment.loss).__name__}, {type(experiment.optimizer).__name__}"
+
+
+def _enough(program: Program, devices: int) -> int:
+    return 2 ** max(0, math.ceil(math.log2(program.trials / devices)))
+
+
+def _quantity(value: float, unit: str, step: int) -> str:
+    if math.isnan(value):
+        return "–"
+    prefixes = ["", "k", "M", "G", "T", "P", "E"]
+    power = 0
+    while value >= step and power < len(prefixes) - 1:
+        value, power = value / step, power + 1
+    middle = "i" if step == 1024 and power else ""
+    return f"{value:.3g} {prefixes[power].upper() if middle else prefixes[power]}{middle}{unit}".strip()

@@ -1,0 +1,1 @@
+r"""Training: the experiment, when it stops, what it carries, and the loop."""
