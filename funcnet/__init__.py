@@ -29,22 +29,6 @@ from funcnet.activations import (
     Softplus,
     Step,
     Tanh,
-    elu,
-    gelu,
-    hard_sigmoid,
-    hard_tanh,
-    identity,
-    leaky_relu,
-    log_softmax,
-    mish,
-    relu,
-    selu,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    step,
-    tanh,
 )
 from funcnet.checking import check
 from funcnet.costs import Cost, cost
@@ -111,6 +95,24 @@ if TYPE_CHECKING:
 
 if _collects:
     gc.enable()
+
+# Activations that are made without arguments stand ready as instances.
+elu = ELU()
+gelu = GELU()
+hard_sigmoid = HardSigmoid()
+hard_tanh = HardTanh()
+identity = Identity()
+leaky_relu = LeakyReLU()
+log_softmax = LogSoftmax()
+mish = Mish()
+relu = ReLU()
+selu = SELU()
+sigmoid = Sigmoid()
+silu = SiLU()
+softmax = Softmax()
+softplus = Softplus()
+step = Step()
+tanh = Tanh()
 
 __version__ = "0.1.0"
 

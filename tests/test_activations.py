@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import sympy
 
+import funcnet as fn
 from funcnet import activations
 from funcnet.activations import REGISTRY, Elementwise
 from funcnet.records import record
@@ -274,7 +275,7 @@ def test_planted_bugs_are_rejected(case):
 def test_planted_bugs_in_a_forward_are_rejected():
     """The unit count sees one part in a million, and an activation that forgets its tail."""
     z = np.linspace(-3, 3, 50).astype(np.float32)
-    rule = activations.tanh
+    rule = fn.tanh
     value = mpmath_reference(rule.FORMULA, rule, z)
     assert np.max(ulp_error(rule(jnp.asarray(z)) * np.float32(1.000001), value)) > 4
     assert np.max(ulp_error(jnp.zeros(50, np.float32), value)) > 4
@@ -316,7 +317,7 @@ def test_bad_numbers_stop_at_the_door():
 
 def test_sigmoid_limits():
     """0, ½ and 1 exactly."""
-    y = activations.sigmoid(jnp.asarray([-1e4, 0.0, 1e4], np.float32))
+    y = fn.sigmoid(jnp.asarray([-1e4, 0.0, 1e4], np.float32))
     assert y.tolist() == [0.0, 0.5, 1.0]
 
 
@@ -324,14 +325,14 @@ def test_sigmoid_limits():
 def test_softmax_is_a_shift_invariant_distribution(rng, dtype):
     """Rows sum to 1, a shift that is exact changes no bit, and log-softmax is the logarithm."""
     z = jnp.asarray(np.round(rng.normal(size=(50, 7)) * 20 * 8) / 8, dtype)
-    y = activations.softmax(z)
+    y = fn.softmax(z)
     epsilon = float(jnp.finfo(dtype).eps)
     np.testing.assert_allclose(jnp.sum(y, axis=-1), 1, rtol=4 * epsilon)
     for shift in (-1e4, 64.0, 1e4):
-        assert np.array_equal(activations.softmax(z + shift), y)
-        assert np.array_equal(activations.log_softmax(z + shift), activations.log_softmax(z))
-    np.testing.assert_allclose(jnp.exp(activations.log_softmax(z)), y, rtol=300 * epsilon)
-    assert np.array_equal(activations.softmax(jnp.asarray([1e4, -1e4, 1e4], dtype)), [0.5, 0, 0.5])
+        assert np.array_equal(fn.softmax(z + shift), y)
+        assert np.array_equal(fn.log_softmax(z + shift), fn.log_softmax(z))
+    np.testing.assert_allclose(jnp.exp(fn.log_softmax(z)), y, rtol=300 * epsilon)
+    assert np.array_equal(fn.softmax(jnp.asarray([1e4, -1e4, 1e4], dtype)), [0.5, 0, 0.5])
 
 
 def test_class_weights_add_their_logarithm(rng):
@@ -339,13 +340,13 @@ def test_class_weights_add_their_logarithm(rng):
     z, w = jnp.asarray(rng.normal(size=(20, 5))), jnp.asarray(rng.uniform(0.1, 9, 5))
     dy = cotangent(z)
     weighted = both(activations.Softmax(w), z, dy)
-    added = both(activations.softmax, z + jnp.broadcast_to(jnp.log(w), z.shape), dy)
+    added = both(fn.softmax, z + jnp.broadcast_to(jnp.log(w), z.shape), dy)
     assert relative_error(weighted[0], added[0]) < 1e-14
     assert agrees(weighted[1], added[1])
     mass = np.asarray(w) * np.exp(np.asarray(z))
     assert relative_error(weighted[0], mass / mass.sum(axis=-1, keepdims=True)) < 1e-14
     even = activations.Softmax(jnp.full(5, 3.0))(z)
-    assert relative_error(even, activations.softmax(z)) < 1e-14
+    assert relative_error(even, fn.softmax(z)) < 1e-14
 
 
 def test_softmax_units_in_the_last_place(rng, capsys):
@@ -357,15 +358,15 @@ def test_softmax_units_in_the_last_place(rng, capsys):
     top = np.argmax(z, axis=-1)[:, None]
     others = np.sum(np.where(np.arange(6) == top, 0, mass), axis=-1, keepdims=True)
     for rule, wanted in (
-        (activations.softmax, probability),
-        (activations.log_softmax, exact - np.log1p(others)),
+        (fn.softmax, probability),
+        (fn.log_softmax, exact - np.log1p(others)),
     ):
         # Below the smallest normal number anything down to 0 is right.
         unit = np.where(np.abs(wanted) < 1.2e-38, 1.2e-38, np.spacing(np.abs(wanted).astype(np.float32)))
         # A small probability, also where it is all that −log p of the largest class consists of, is as uncertain
         # as rounding its difference of logits makes it.
         runner_up = np.sort(-exact, axis=-1)[:, 1:2]
-        gap = -exact if rule == activations.softmax else np.where(exact == 0, runner_up, 0)
+        gap = -exact if rule == fn.softmax else np.where(exact == 0, runner_up, 0)
         unit = unit * (1 + gap / 4)
         errors = [np.max(np.abs(np.asarray(f(jnp.asarray(z))) - wanted) / unit) for f in (rule, jax.jit(rule))]
         with capsys.disabled():
@@ -378,7 +379,7 @@ def test_registry_is_complete_and_in_order():
     names = [module.__name__.split(".")[-1] for module in REGISTRY]
     assert names == sorted(names)
     for module, name in zip(REGISTRY, names, strict=True):
-        instance = getattr(activations, name)
+        instance = getattr(fn, name)
         assert type(instance).__module__ == module.__name__
         assert instance == type(instance)()
         assert type(instance).INITIALIZER in ("he", "glorot", "lecun")
@@ -401,6 +402,6 @@ def test_kinks_are_where_the_sides_differ():
         return {float(g) for g, a, b in zip(grid, before, after, strict=True) if abs(a - b) > 1e-6}
 
     assert jumps(Bent()) == {0.0}
-    for instance in (getattr(activations, m.__name__.split(".")[-1]) for m in REGISTRY):
+    for instance in (getattr(fn, m.__name__.split(".")[-1]) for m in REGISTRY):
         if isinstance(instance, Elementwise):
             assert jumps(instance) <= {float(place) for place, _ in instance.kinks()}

@@ -1,0 +1,35 @@
+r"""The registry of a folder of concepts, read off the names that the folder gives out.
+
+The `__init__` of such a folder has one line a concept, in a form that type checkers know for public,
+
+    from funcnet.losses.huber import Huber as Huber
+
+and below those lines `REGISTRY = registry(__name__)`. Nothing else names the concept: what loops over concepts, in
+the package, the tests and the reference, loops over the registries.
+"""
+
+import sys
+from types import FunctionType, ModuleType
+
+
+def registry(package: str) -> tuple[ModuleType, ...]:
+    """Return the modules with `CASES` that a package's classes come from, in alphabetical order.
+
+    >>> import funcnet.activations
+    >>> [module.__name__ for module in registry("funcnet.activations")][:2]
+    ['funcnet.activations.elu', 'funcnet.activations.gelu']
+    """
+    homes = {value.__module__ for value in vars(sys.modules[package]).values() if isinstance(value, type)}
+    modules = [sys.modules[name] for name in sorted(homes) if name.startswith(f"{package}.")]
+    return tuple(module for module in modules if "CASES" in vars(module))
+
+
+def public_names(package: str) -> list[str]:
+    """Return the names of the classes and functions that a package gives out of its own modules.
+
+    >>> import funcnet.activations
+    >>> public_names("funcnet.activations")[:3]
+    ['Activation', 'ELU', 'Elementwise']
+    """
+    given = ((n, v) for n, v in vars(sys.modules[package]).items() if isinstance(v, type | FunctionType))
+    return sorted(name for name, value in given if value.__module__.startswith(f"{package}.") and name[0] != "_")
