@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import funcnet as fn
+from funcnet.results import report
 from funcnet.results.rows import Row
 from funcnet.results.table import Results
-from funcnet.results import report
 
 NAN = float("nan")
 BASE = fn.Experiment(fn.mlp(8, 3), fn.SoftmaxCrossEntropy(), fn.Adam(0.01), epochs=6)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.results.table import Results
-from funcnet.results.rows import WAITING
 from funcnet.results.figures import BAD, COLOURS, INK, figure_of, style
+from funcnet.results.rows import WAITING
+from funcnet.results.table import Results
 from funcnet.results.words import counted, extra, known
 
 MOST_CURVES, MOST_LINES, MOST_GROUPS, MOST_AXES = 300, 500, 8, 9

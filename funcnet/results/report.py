@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.results.table import Results
 from funcnet.results.figures import INK, style
+from funcnet.results.table import Results
 from funcnet.results.words import write_whole
 
 MOST_ROWS = 2000
