@@ -13,7 +13,8 @@ import numpy as np
 from funcnet.results.figures import BAD, COLOURS, INK, figure_of, style
 from funcnet.results.rows import WAITING
 from funcnet.results.table import Results
-from funcnet.results.words import counted, extra, known
+from funcnet.results.words import extra, known
+from funcnet.text import counted
 
 MOST_CURVES, MOST_LINES, MOST_GROUPS, MOST_AXES = 300, 500, 8, 9
 

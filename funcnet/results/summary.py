@@ -16,7 +16,8 @@ import numpy as np
 from funcnet.errors import raise_error
 from funcnet.records import paths
 from funcnet.results.rows import WAITING, Table
-from funcnet.results.words import cell, counted, interval, known, losses, text_table
+from funcnet.results.words import cell, interval, known, losses
+from funcnet.text import counted, text_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Summary:
             columns[name] = [interval(*pair) for pair in zip(mean[shown], half_width[shown], strict=True)]
         better = "largest" if self.select.endswith("accuracy") else "least"
         lines = [f"mean ± 95 % half width over {', '.join(self.over)}; {better} {self.select} first"]
-        lines += text_table(columns, width=200)
+        lines += text_table(list(columns), zip(*columns.values(), strict=True), width=200)
         if len(self) > 20:
             lines.append(f"… and {len(self) - 20} more groups: summary.table()")
         return "\n".join(lines + self.conclusion())

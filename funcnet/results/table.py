@@ -30,15 +30,14 @@ from funcnet.results.summary import Summary, summarise
 from funcnet.results.varying import varying_fields
 from funcnet.results.words import (
     _plots,
-    counted,
     extra,
     harmless,
     known,
     losses,
     shown_columns,
-    text_table,
     write_whole,
 )
+from funcnet.text import counted, html_table, text_table
 
 _ENDED = {"epochs": "ran all epochs", "patience": "ran out of patience", "tolerance": "came to rest"}
 
@@ -261,10 +260,15 @@ class Results:
 
     def __repr__(self) -> str:
         rows = np.arange(min(len(self), 8))
-        lines = [self.headline(), *self._best_lines(), *text_table(shown_columns(self._telling_table(), rows))]
+        lines = [self.headline(), *self._best_lines(), *text_table(*self._shown(rows), width=160)]
         if len(self) > len(rows):
             lines.append(f"… and {len(self) - len(rows)} more rows: results.table(), results.report(path)")
         return "\n".join(lines)
+
+    def _shown(self, rows: np.ndarray) -> tuple[list[str], list[tuple[str, ...]]]:
+        """Return the head and the cells of some rows, without fields that others give away."""
+        shown = shown_columns(self._telling_table(), rows)
+        return list(shown), list(zip(*shown.values(), strict=True))
 
     def _telling_table(self) -> Table:
         hidden = set(self.fields()) - set(self.telling_fields())
@@ -287,12 +291,7 @@ class Results:
 
     def _repr_html_(self) -> str:
         rows = np.arange(min(len(self), 20))
-        shown = shown_columns(self._telling_table(), rows)
-        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in shown)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in line)}</tr>"
-            for line in zip(*shown.values(), strict=True)
-        )
+        head, cells = self._shown(rows)
         words = "<br>".join(html.escape(line) for line in [self.headline(), *self._best_lines()])
         more = f"<p>… and {len(self) - len(rows)} more rows</p>" if len(self) > len(rows) else ""
-        return f"<p>{words}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+        return f"<p>{words}</p>{html_table(head, cells)}{more}"

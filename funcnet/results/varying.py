@@ -15,7 +15,7 @@ from funcnet.layers.chain import Chain
 from funcnet.layers.dense import Dense
 from funcnet.records import children, is_record
 from funcnet.results.rows import Table
-from funcnet.results.words import clipped
+from funcnet.text import clipped
 
 _MISSING = object()
 _SIMPLE = (int, float, str, bool, type(None))

@@ -12,6 +12,7 @@ import numpy as np
 
 from funcnet.errors import raise_error
 from funcnet.results.rows import Table
+from funcnet.text import clipped
 
 
 def losses(metric: str, values: np.ndarray) -> np.ndarray:
@@ -63,11 +64,6 @@ def harmless(value: Any) -> Any:
     return "'" + value if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
-def counted(number: int, noun: str) -> str:
-    """Return '1 run' or '2 runs'."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def cell(value: Any) -> str:
     """Write one value for a table that is read by people."""
     if isinstance(value, float):
@@ -87,28 +83,3 @@ def shown_columns(table: Table, rows: np.ndarray) -> dict[str, list[str]]:
     """Return some rows of a table as text, under their numbers."""
     cells = {name: [cell(value) for value in column[rows].tolist()] for name, column in table.items()}
     return {"row": list(map(str, rows.tolist()))} | cells
-
-
-def text_table(columns: dict[str, list[str]], width: int = 160) -> list[str]:
-    r"""Return the lines of a table with its columns flush right; those beyond the width are named below it.
-
-    >>> print("\n".join(text_table({"rate": ["0.1", "0.25"], "runs": ["3", "3"]})))
-    rate  runs
-     0.1     3
-    0.25     3
-    """
-    shown: list[list[str]] = []
-    left = dict(columns)
-    for name, cells in columns.items():
-        wide = max(map(len, [name, *cells]))
-        if sum(len(column[0]) + 2 for column in shown) + wide > width:
-            break
-        shown.append([cell.rjust(wide) for cell in [name, *cells]])
-        del left[name]
-    lines = ["  ".join(cells) for cells in zip(*shown, strict=True)]
-    return lines + ([f"not shown: {', '.join(left)}"] if left else [])
-
-
-def clipped(text: str, length: int = 60) -> str:
-    """Return a text of at most so many letters."""
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -19,6 +19,7 @@ from funcnet.sweeps.checks import checked, checked_data
 from funcnet.sweeps.devices import idle_cores_hint
 from funcnet.sweeps.engine import Engine, Options, Trial, groups
 from funcnet.sweeps.lanes import structure_of
+from funcnet.text import text_table
 from funcnet.training.experiment import Experiment
 from funcnet.training.loop import begin, update_batch
 from funcnet.training.state import Data
@@ -37,6 +38,15 @@ class Program:
     bytes: int  # on all devices while it runs
     compile_seconds: float  # NaN without calibration
     seconds: float  # to run, without compiling; NaN without calibration
+
+
+_HEAD = ("program", "trials", "lanes", "chunks", "epochs", "FLOP", "bytes", "compile s", "run s")
+
+
+def _cells(p: Program) -> tuple[str, ...]:
+    numbers = (str(p.trials), str(p.lanes), str(p.chunks), str(p.epochs), _quantity(p.flops, "", 1000))
+    times = ("–" if math.isnan(s) else f"{s:.1f}" for s in (p.compile_seconds, p.seconds))
+    return (p.name, *numbers, _quantity(p.bytes, "", 1024), *times)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,18 +82,7 @@ class Plan:
             + f"{'s' * (self.devices != 1)}: {_quantity(self.flops, 'FLOP', 1000)}, {_quantity(self.bytes, 'B', 1024)}"
             + ("" if math.isnan(self.seconds) else f", about {self.seconds:.1f} s")
         )
-        rows: list[tuple[str, ...]] = [
-            ("program", "trials", "lanes", "chunks", "epochs", "FLOP", "bytes", "compile s", "run s")
-        ]
-        for p in self.programs:
-            numbers = (str(p.trials), str(p.lanes), str(p.chunks), str(p.epochs), _quantity(p.flops, "", 1000))
-            times = tuple("–" if math.isnan(s) else f"{s:.1f}" for s in (p.compile_seconds, p.seconds))
-            rows.append((p.name, *numbers, _quantity(p.bytes, "", 1024), *times))
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = [
-            "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
-            for row in rows
-        ]
+        lines = text_table(_HEAD, [_cells(program) for program in self.programs], left=1)
         idle = [
             f"{p.name}: {p.trials} trials in {p.lanes} lanes leave most of them idle; lanes={_enough(p, self.devices)}"
             " would be faster"
