@@ -89,6 +89,7 @@ from funcnet.training.experiment import Experiment
 from funcnet.training.loop import train
 from funcnet.training.state import Run
 from funcnet.training.stopping import Convergence, EarlyStopping
+from funcnet.trees import global_norm
 
 if TYPE_CHECKING:
     from funcnet import linear
@@ -192,6 +193,7 @@ __all__ = [
     "elu",
     "evaluate",
     "gelu",
+    "global_norm",
     "grid",
     "hard_sigmoid",
     "hard_tanh",

@@ -2,7 +2,8 @@ r"""Trees of arrays: what the package asks of pytrees, in one place.
 
 Parameters are trees whose leaves have names, the last step of their path. One predicate, `is_weight`, says which of
 them penalties and decay reach: kernels, tables and whatever has another name; not biases, scales and offsets, nor
-numbers that follow the data (a running mean, a running variance), whose gradient is 0 by declaration.
+numbers that follow the data (a running mean, a running variance), whose gradient is 0 by declaration: these nothing
+but their layer ever moves.
 """
 
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-# The names of leaves that penalties and decay spare.
-SPARED = frozenset({"bias", "recurrent_bias", "scale", "offset", "mean", "variance"})
+from funcnet.errors import describe, raise_error
+
+# The names of leaves that follow the data, and of all that penalties and decay spare.
+FOLLOWING = frozenset({"mean", "variance"})
+SPARED = frozenset({"bias", "recurrent_bias", "scale", "offset"}) | FOLLOWING
 
 
 def leaf_name(path: tuple[Any, ...]) -> str:
@@ -33,6 +37,11 @@ def is_weight(path: tuple[Any, ...]) -> bool:
     return leaf_name(path) not in SPARED
 
 
+def is_reached(path: tuple[Any, ...], biases: bool) -> bool:
+    """Tell whether a penalty or a decay reaches a leaf: the weights, and with `biases` all that are trained."""
+    return leaf_name(path) not in (FOLLOWING if biases else SPARED)
+
+
 def select(condition: jax.Array, yes: Any, no: Any) -> Any:
     """Return one tree or another like it."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
@@ -49,3 +58,51 @@ def all_finite(tree: Any) -> jax.Array:
         zeros[group] = zeros[group] + 0 * leaf if group in zeros else 0 * leaf
     finite = [jnp.all(jnp.isfinite(jnp.sum(zero, axis=tuple(range(zero.ndim - 1))))) for zero in zeros.values()]
     return jnp.all(jnp.stack(finite or [jnp.asarray(True)]))
+
+
+def wide_dtype(leaf: Any) -> Any:
+    """Return the dtype to compute in for a parameter: its own, or float32 for 16-bit leaves."""
+    dtype = jnp.result_type(leaf)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise_error(
+            "parameters must be floating-point arrays",
+            f"got {describe(leaf)}",
+            "keep other leaves outside the parameters",
+            TypeError,
+        )
+    return jnp.dtype(jnp.float32) if jnp.finfo(dtype).bits <= 16 else dtype
+
+
+def widen(tree: Any) -> Any:
+    """Return a tree with 16-bit leaves in float32."""
+    return jax.tree.map(lambda w: jnp.asarray(w, wide_dtype(w)), tree)
+
+
+def dtypes(tree: Any) -> tuple[Any, Any]:
+    """Return the narrowest and the widest dtype of a widened tree."""
+    found = sorted({wide_dtype(leaf) for leaf in jax.tree.leaves(tree)}, key=lambda dtype: jnp.finfo(dtype).bits)
+    return (found[0], found[-1]) if found else (jnp.zeros(()).dtype,) * 2
+
+
+def norm_parts(tree: Any) -> tuple[jax.Array, jax.Array]:
+    """Return √M and ‖g‖/M, M being the largest element: together the norm of a tree, as √M √M (‖g‖/M)."""
+    wide = dtypes(tree)[1]
+    leaves = [leaf.astype(wide) for leaf in jax.tree.leaves(tree) if leaf.size]
+    if not leaves:
+        return jnp.zeros((), wide), jnp.zeros((), wide)
+    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in leaves]))
+    root = jnp.sqrt(largest)
+    inverse = jnp.where(root == 0, 0.0, 1.0) / jnp.where(root == 0, 1.0, root)
+    # 1/M may underflow where 1/√M, applied twice, does not; the compiler must not merge the two factors.
+    twice = [jax.lax.optimization_barrier(leaf * inverse) * inverse for leaf in leaves]
+    return root, jnp.sqrt(jnp.sum(jnp.stack([jnp.sum(jnp.square(leaf)) for leaf in twice])))
+
+
+def global_norm(tree: Any) -> jax.Array:
+    r"""Return √Σ g² over all leaves; it is finite wherever the norm itself can be represented.
+
+    >>> print(global_norm({"a": jnp.asarray([3.0]), "b": jnp.asarray(4.0)}))
+    5.0
+    """
+    root, relative = norm_parts(widen(tree))
+    return root * relative * root

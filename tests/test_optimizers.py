@@ -33,9 +33,10 @@ from funcnet.optimizers import (
     NAdam,
     RMSprop,
     WeightDecay,
-    global_norm,
 )
+from funcnet.optimizers.presets import VARIANTS
 from funcnet.records import canonical
+from funcnet.trees import global_norm
 
 CASES = [
     pytest.param(c, id=f"{m.__name__.split('.')[-1]}-{i}") for m in optimizers.REGISTRY for i, c in enumerate(m.CASES)
@@ -293,6 +294,43 @@ def test_any_pytree_in_a_plain_loop(name):
     assert jax.tree.map(lambda a: (a.shape, a.dtype), state) == shapes
     assert {a.dtype for a in leaves(state)} <= {np.dtype(np.float32), np.dtype(np.int32)}
     assert float(global_norm(params)) < float(global_norm(first))
+
+
+FOLLOWING = {"mean": jnp.asarray([3.0, -4.0]), "variance": jnp.asarray([2.0, 0.5])}
+
+
+def everything_decays(optimizer: Any) -> Any:
+    """The optimizer with decay switched on, biases included, wherever it has any."""
+    strong = {"weight_decay": 0.3, "strength": 0.3, "biases": True}
+    return fn.replace(
+        optimizer, {p: strong[p.split(".")[-1]] for p in fn.paths(optimizer) if p.split(".")[-1] in strong}
+    )
+
+
+@pytest.mark.parametrize("penalty", [None, fn.L1, fn.L2, fn.MaxNorm], ids=lambda kind: kind and kind.__name__)
+def test_what_follows_the_data_is_left_alone(penalty):
+    """A running mean has gradient 0: no optimizer, preset, decay or proximal step moves it, biases=True or not."""
+    named = {
+        f"{library} {name}": optimizers.preset(library, name, learning_rate=0.1)
+        for library, name in VARIANTS
+        if (library, name) not in {("paper", "adadelta"), ("paper", "adamw")}
+    }
+    for name, optimizer in (EVERY | named).items():
+        optimizer = everything_decays(optimizer)
+        regularizer = penalty and penalty(0.5, biases=True, proximal=True)
+        params = {"kernel": jnp.asarray([[0.5, -0.25]]), "scale": jnp.asarray([1.0, 1.5])} | FOLLOWING
+        state, start = optimizer.init(params), params
+        for _ in range(4):
+            gradient = {k: jnp.full_like(w, k not in FOLLOWING) for k, w in params.items()}
+            if regularizer is None:
+                updates, state = optimizer.update(gradient, state, params)
+                params = jax.tree.map(jnp.add, params, updates)
+            else:
+                params, state = optimizer.proximal_update(regularizer, gradient, state, params)
+        for key in params:
+            same = bool(jnp.all(params[key] == start[key]))
+            assert same or key not in FOLLOWING, (name, key)
+        assert any(jnp.any(params[key] != start[key]) for key in ("kernel", "scale")), name
 
 
 def data(samples=24):

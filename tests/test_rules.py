@@ -326,6 +326,19 @@ def test_max_norm_projects_each_unit(rng):
     assert np.array_equal(after["bias"], np.full(4, 9.0))
 
 
+def test_max_norm_of_other_shapes(rng):
+    """A convolution's unit is its whole window, a table's a row, a vector and a number are one unit each."""
+    rule = regularizers.MaxNorm(0.5)
+    tree = {"kernel": rng.normal(size=(3, 2, 4, 5)), "table": rng.normal(size=(6, 7)), "w": rng.normal(size=8)}
+    after = rule.prox(tree | {"rate": jnp.asarray(-3.0)}, 1.0)
+    for name, axes in {"kernel": (0, 1, 2), "table": 1, "w": 0}.items():
+        length = np.sqrt(np.sum(tree[name] ** 2, axis=axes, keepdims=True))
+        wanted = tree[name] * np.minimum(1, 0.5 / length)
+        np.testing.assert_allclose(after[name], wanted, rtol=1e-14)
+        assert np.any(wanted != tree[name])
+    assert float(after["rate"]) == -0.5
+
+
 def test_kl_is_cross_entropy_less_entropy(rng):
     """KL(t‖q) = CE(t, q) − H(t), and weights are as good as duplicates."""
     t, q = (jnp.asarray(rng.dirichlet(np.ones(5), 7)) for _ in range(2))

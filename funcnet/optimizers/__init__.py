@@ -24,7 +24,7 @@ from funcnet.optimizers.adamax import AdaMax
 from funcnet.optimizers.adamw import AdamW
 from funcnet.optimizers.amsgrad import AMSGrad
 from funcnet.optimizers.base import Optimizer
-from funcnet.optimizers.clipping import ClipByNorm, ClipByValue, global_norm
+from funcnet.optimizers.clipping import ClipByNorm, ClipByValue
 from funcnet.optimizers.coordinate_descent import CoordinateDescent
 from funcnet.optimizers.foreign import Foreign, adopt
 from funcnet.optimizers.lion import Lion
@@ -72,6 +72,5 @@ __all__ = [
     "RMSprop",
     "WeightDecay",
     "adopt",
-    "global_norm",
     "preset",
 ]

@@ -23,16 +23,15 @@ from funcnet.optimizers.base import (
     Optimizer,
     check_optimizer,
     check_tree,
-    dtypes,
     proximal_update,
     rate_of,
     rounded,
     scaled,
-    widen,
     zeros,
 )
 from funcnet.optimizers.sgd import SGD
 from funcnet.records import integer, part, record
+from funcnet.trees import dtypes, select, widen
 
 
 class AccumulateState(NamedTuple):
@@ -83,7 +82,7 @@ class Accumulate(Optimizer):
         """Return the same parameters, or the proximal update for the mean gradient."""
         ready, total, mean = self._gather(gradient, state, params)
         moved, inner = proximal_update(self.optimizer, regularizer, mean, state.inner, params)
-        return choose(ready, moved, params), self._next(ready, total, inner, state)
+        return select(ready, moved, params), self._next(ready, total, inner, state)
 
     def rate(self, state: AccumulateState) -> Any:
         """Return the rate of the optimizer inside."""
@@ -97,12 +96,7 @@ class Accumulate(Optimizer):
 
     def _next(self, ready: jax.Array, total: Any, inner: Any, state: AccumulateState) -> AccumulateState:
         kept = jax.tree.map(lambda a: jnp.where(ready, 0, a), total)
-        return AccumulateState(jnp.where(ready, 0, state.gathered + 1), kept, choose(ready, inner, state.inner))
-
-
-def choose(condition: jax.Array, yes: Any, no: Any) -> Any:
-    """Return one of two trees."""
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+        return AccumulateState(jnp.where(ready, 0, state.gathered + 1), kept, select(ready, inner, state.inner))
 
 
 CASES = (

@@ -31,10 +31,10 @@ from funcnet.optimizers.base import (
     ratio,
     rounded,
     scalar,
-    widen,
     zeros,
 )
 from funcnet.records import Number, choice, number, record
+from funcnet.trees import widen
 
 
 class AdaMaxState(NamedTuple):

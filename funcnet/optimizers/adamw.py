@@ -6,7 +6,7 @@ Recurrence    m, s, m̂, ŝ as in Adam
 Symbols       η learning_rate, β₁ beta1, β₂ beta2, ε epsilon, λ weight_decay, θ the parameters before the update
 
 The decay does not pass through the moments, so every weight shrinks by the same factor, where an L2 penalty in the
-gradient would be divided by √ŝ. Leaves named `bias` are exempt unless biases=True (the same rule as the regularizers').
+gradient would be divided by √ŝ. It reaches the weights alone unless biases=True (the same rule as the regularizers').
 
 Variants      decay_with_rate: True (PyTorch, Optax, Keras), λ times η; False (the paper's Algorithm 2), λ alone: there
               both terms are multiplied by a schedule only, which a schedule inside η does not do for λ.

@@ -32,7 +32,7 @@ import jax.numpy as jnp
 from funcnet.errors import describe, raise_error
 from funcnet.optimizers.foreign import adopt
 from funcnet.records import cast
-from funcnet.regularizers.base import is_bias
+from funcnet.trees import dtypes, is_reached, wide_dtype, widen
 
 
 class Optimizer:
@@ -77,25 +77,6 @@ def rate_at(rate: Any, step: jax.Array) -> Any:
     return rate(step) if callable(rate) else rate
 
 
-def wide_dtype(leaf: Any) -> Any:
-    """Return the dtype to compute a leaf's update in: its own, or float32 for 16-bit leaves."""
-    dtype = jnp.result_type(leaf)
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise_error(
-            "parameters must be floating-point arrays",
-            f"got {describe(leaf)}",
-            "keep other leaves outside the parameters",
-            TypeError,
-        )
-    return jnp.dtype(jnp.float32) if jnp.finfo(dtype).bits <= 16 else dtype
-
-
-def dtypes(tree: Any) -> tuple[Any, Any]:
-    """Return the narrowest and the widest dtype of a tree's state."""
-    found = sorted({wide_dtype(leaf) for leaf in jax.tree.leaves(tree)}, key=lambda dtype: jnp.finfo(dtype).bits)
-    return (found[0], found[-1]) if found else (jnp.zeros(()).dtype,) * 2
-
-
 def scalar(params: Any) -> jax.Array:
     """Return a zero in the widest dtype of the state."""
     return jnp.zeros((), dtypes(params)[1])
@@ -111,11 +92,6 @@ def rounded(value: Any, tree: Any) -> jax.Array:
 def zeros(params: Any) -> Any:
     """Return a tree of zeros like the parameters, in the dtype of the state."""
     return jax.tree.map(lambda w: jnp.zeros(jnp.shape(w), wide_dtype(w)), params)
-
-
-def widen(tree: Any) -> Any:
-    """Return a tree in the dtype of the state."""
-    return jax.tree.map(lambda w: jnp.asarray(w, wide_dtype(w)), tree)
 
 
 def limited(gradient: Any) -> Any:
@@ -160,10 +136,10 @@ def scaled(scale: jax.Array, tree: Any) -> Any:
 
 
 def decay(updates: Any, params: Any, strength: jax.Array, biases: bool) -> Any:
-    """Return updates − strength · parameters; biases are exempt unless asked for."""
+    """Return updates − strength · parameters, on weights alone unless asked for biases too."""
 
     def one(path: Any, u: jax.Array, w: jax.Array) -> jax.Array:
-        return u - strength.astype(u.dtype) * jnp.asarray(w, u.dtype) if biases or not is_bias(path) else u
+        return u - strength.astype(u.dtype) * jnp.asarray(w, u.dtype) if is_reached(path, biases) else u
 
     return jax.tree_util.tree_map_with_path(one, updates, params)
 

@@ -23,16 +23,15 @@ from funcnet.optimizers.base import (
     Optimizer,
     check_optimizer,
     check_tree,
-    dtypes,
     proximal_update,
     rate_of,
     ratio,
     rounded,
     scaled,
-    widen,
 )
 from funcnet.optimizers.sgd import SGD
 from funcnet.records import Number, number, part, record
+from funcnet.trees import norm_parts, widen
 
 
 class Clipping(Optimizer):
@@ -114,39 +113,9 @@ class ClipByNorm(Clipping):
         inside = root * relative * root <= limit
         # c/‖g‖ in two factors, since it may underflow where neither does.
         # Not the compiler's common expression with `norm_parts`: that would keep a second copy of the gradient.
-        inverse = between(ratio(jnp.ones_like(root), root))
-        shortened = scaled(limit * ratio(inverse, relative), between(scaled(inverse, gradient)))
+        inverse = jax.lax.optimization_barrier(ratio(jnp.ones_like(root), root))
+        shortened = scaled(limit * ratio(inverse, relative), jax.lax.optimization_barrier(scaled(inverse, gradient)))
         return jax.tree.map(lambda g, s: jnp.where(inside, g, s), gradient, shortened)
-
-
-def norm_parts(tree: Any) -> tuple[jax.Array, jax.Array]:
-    """Return √M and ‖g‖/M, M being the largest element: together the norm of a tree, as √M √M (‖g‖/M)."""
-    wide = dtypes(tree)[1]
-    leaves = [leaf.astype(wide) for leaf in jax.tree.leaves(tree) if leaf.size]
-    if not leaves:
-        return jnp.zeros((), wide), jnp.zeros((), wide)
-    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in leaves]))
-    root = jnp.sqrt(largest)
-    inverse = ratio(jnp.ones_like(root), root)
-    # 1/M may underflow where 1/√M, applied twice, does not.
-    squares = [jnp.sum(jnp.square(between(leaf * inverse) * inverse)) for leaf in leaves]
-    return root, jnp.sqrt(jnp.sum(jnp.stack(squares)))
-
-
-def between(tree: Any) -> Any:
-    """Return a tree that is about to be scaled again; the compiler must not merge the two factors."""
-    return jax.lax.optimization_barrier(tree)
-
-
-def global_norm(tree: Any) -> jax.Array:
-    r"""Return √Σ g² over all leaves; it is finite wherever the norm itself can be represented.
-
-    >>> import jax.numpy as jnp
-    >>> print(global_norm({"a": jnp.asarray([3.0]), "b": jnp.asarray(4.0)}))
-    5.0
-    """
-    root, relative = norm_parts(widen(tree))
-    return root * relative * root
 
 
 _W = {"a": [1.0], "b": [1.0, 1.0]}

@@ -39,8 +39,9 @@ import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.errors import describe, raise_error
-from funcnet.optimizers.base import Optimizer, check_tree, limited, narrow, ratio, rounded, widen, zeros
+from funcnet.optimizers.base import Optimizer, check_tree, limited, narrow, ratio, rounded, zeros
 from funcnet.records import Number, choice, integer, number, record
+from funcnet.trees import widen
 
 
 class CoordinateDescentState(NamedTuple):

@@ -7,7 +7,7 @@ Recurrence    c = β₁ m + (1 − β₁) g
 Symbols       η learning_rate, β₁ beta1, β₂ beta2, m first, λ weight_decay (decoupled), sign(0) = 0
 
 Every step is η in every coordinate: Lion wants a rate 3 to 10 times smaller than Adam, and a decay as many times
-larger. Leaves named `bias` are exempt from the decay unless biases=True (Optax and Keras decay them too).
+larger. The decay reaches the weights alone unless biases=True (Optax and Keras decay biases too).
 
 State         step int32 (); first moment like the parameters
 Source        Chen et al. 2023, Algorithm 2.
@@ -19,8 +19,9 @@ import jax
 import jax.numpy as jnp
 
 from funcnet.cases import Case
-from funcnet.optimizers.base import Optimizer, averages, check_tree, decay, narrow, rate_at, rounded, widen, zeros
+from funcnet.optimizers.base import Optimizer, averages, check_tree, decay, narrow, rate_at, rounded, zeros
 from funcnet.records import Number, choice, number, record
+from funcnet.trees import widen
 
 
 class LionState(NamedTuple):

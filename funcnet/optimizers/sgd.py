@@ -26,8 +26,9 @@ import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.errors import raise_error
-from funcnet.optimizers.base import Optimizer, check_tree, narrow, rate_at, rounded, scaled, widen, zeros
+from funcnet.optimizers.base import Optimizer, check_tree, narrow, rate_at, rounded, scaled, zeros
 from funcnet.records import Number, choice, number, record
+from funcnet.trees import widen
 
 
 class SGDState(NamedTuple):

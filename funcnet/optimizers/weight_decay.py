@@ -7,7 +7,7 @@ Symbols       λ strength, η the optimizer's rate, θ the parameters before the
 
 The two agree under plain gradient descent. Under an optimizer that divides by past gradients, coupled decay is divided
 too: weights with large gradients shrink less. `AdamW` is Adam with decoupled decay in one record; coupled decay with
-biases=False is the regularizer `L2`. Leaves named `bias` are exempt unless biases=True.
+biases=False is the regularizer `L2`. Weights alone are reached unless biases=True.
 
 State         that of the optimizer inside
 Source        Loshchilov & Hutter 2019, section 2. PyTorch's weight_decay is coupled (except in AdamW), Keras'
@@ -29,10 +29,10 @@ from funcnet.optimizers.base import (
     proximal_update,
     rate_of,
     rounded,
-    widen,
 )
 from funcnet.optimizers.sgd import SGD
 from funcnet.records import Number, choice, number, part, record
+from funcnet.trees import widen
 
 
 @record

@@ -1,7 +1,8 @@
 r"""What a regularizer is: a penalty R(params) with its gradient and its proximal operator, over any pytree.
 
-A concept file treats one array w; this file carries it over the tree. A leaf whose last key is `bias` is exempt unless
-`biases=True`: shrinking an offset biases the predictions without making the function simpler.
+A concept file treats one array w; this file carries it over the tree. The weights are reached (`trees.is_weight`), not
+biases, scales and offsets, unless `biases=True`: shrinking an offset biases the predictions without making the function
+simpler. What follows the data (a running mean or variance) is never reached.
 
 Forward    R = Σ over the leaves of r(w);  16-bit leaves are summed in float32
 Backward   dw = r′(w) dvalue, and 0 for exempt leaves
@@ -17,21 +18,8 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from funcnet.errors import check_floating
 from funcnet.records import cast, choice, record
-
-
-def widen(w: jax.Array) -> jax.Array:
-    """Compute 16-bit arrays in float32."""
-    check_floating(w, "each parameter")
-    w = jnp.asarray(w)
-    return w.astype(jnp.float32) if jnp.finfo(w.dtype).bits <= 16 else w
-
-
-def is_bias(path: tuple[Any, ...]) -> bool:
-    """Tell whether a leaf's last key, or attribute, is `bias`."""
-    last = path[-1] if path else None
-    return getattr(last, "key", getattr(last, "name", None)) == "bias"
+from funcnet.trees import is_reached, widen
 
 
 @record
@@ -57,14 +45,14 @@ class Regularizer:
         values = [
             self.leaf(widen(w))
             for path, w in jax.tree_util.tree_leaves_with_path(params)
-            if self.biases or not is_bias(path)
+            if is_reached(path, self.biases)
         ]
         return sum(values[1:], values[0]) if values else jnp.zeros(()), params
 
     def backward(self, saved: Any, dvalue: Any = 1.0) -> Any:
         """Return dparams, a tree like the parameters."""
 
-        def one(w: jax.Array) -> jax.Array:
+        def one(_: Any, w: jax.Array) -> jax.Array:
             wide = widen(w)
             return (self.leaf_backward(wide) * cast(dvalue, wide)).astype(jnp.asarray(w).dtype)
 
@@ -77,7 +65,7 @@ class Regularizer:
     def prox(self, params: Any, step: Any) -> Any:
         """Return the proximal point of the parameters for a step size."""
 
-        def one(w: jax.Array) -> jax.Array:
+        def one(_: Any, w: jax.Array) -> jax.Array:
             wide = widen(w)
             return self.leaf_prox(wide, cast(step, wide)).astype(jnp.asarray(w).dtype)
 
@@ -85,7 +73,7 @@ class Regularizer:
 
     def _map(self, function: Callable[..., Any], exempt: Callable[..., Any], params: Any) -> Any:
         return jax.tree_util.tree_map_with_path(
-            lambda path, w: function(w) if self.biases or not is_bias(path) else exempt(w), params
+            lambda path, w: function(path, w) if is_reached(path, self.biases) else exempt(w), params
         )
 
     def leaf(self, w: jax.Array) -> jax.Array:

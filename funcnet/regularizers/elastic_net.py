@@ -7,7 +7,7 @@ Proximal   v = softthreshold(w, sλ₁) / (1 + sλ₂)
 Derivation. The sum of the two rules. For the proximal point, 0 ∈ v − w + sλ₁ ∂|v| + sλ₂ v, that is
 (1 + sλ₂) v = softthreshold(w, sλ₁) by the argument of L1.
 
-Shapes     any tree of arrays; biases exempt unless asked.
+Shapes     any tree of arrays; weights alone unless asked.
 Kink       At w = 0 the subdifferential is [−λ₁, λ₁]; the stated subgradient is 0.
 Source     Zou & Hastie 2005, equation 2 (whose λ₂ is half of ours).
 """

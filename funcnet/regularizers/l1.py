@@ -7,7 +7,7 @@ Proximal   v = sign(w) max(|w| − sλ, 0), the soft threshold
 Derivation. |w| has slope sign(w). The proximal point satisfies 0 ∈ v − w + sλ ∂|v|: for v ≠ 0, v = w − sλ sign(v),
 which has the sign of w only if |w| > sλ; otherwise v = 0, since then w/(sλ) lies in [−1, 1] = ∂|0|.
 
-Shapes     any tree of arrays; biases exempt unless asked.
+Shapes     any tree of arrays; weights alone unless asked.
 Kink       At w = 0 the subdifferential is [−λ, λ]; the stated subgradient is 0. Gradient steps seldom land on exact
            zeros: `proximal=True` does.
 Source     Article A2.4 and B3.8; Tibshirani 1996; Donoho 1995 for the soft threshold.

@@ -6,7 +6,7 @@ Proximal   v = w / (1 + sλ)
 
 Derivation. d(½ λ w²)/dw = λ w. The proximal point satisfies v − w + sλ v = 0.
 
-Shapes     any tree of arrays; biases exempt unless asked.
+Shapes     any tree of arrays; weights alone unless asked.
 Relation   In the gradient (here) it is coupled with the optimizer's scaling; decoupled it is the weight decay of AdamW.
            The two agree under plain SGD and differ under Adam (Loshchilov & Hutter 2019).
 Source     Article A2.4, A3.4, B3.8; Hoerl & Kennard 1970. (Article A prints λ‖w‖₂ = ½ Σ w²: see the errata.)

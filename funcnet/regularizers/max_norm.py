@@ -2,18 +2,19 @@ r"""The max-norm constraint: no unit's incoming weight vector is longer than a r
 
 Forward    r = 0 (a constraint, not a cost)
 Backward   dw = 0
-Proximal   each unit's column w of a kernel (in × out) becomes w min(1, c/‖w‖₂)
+Proximal   each unit's incoming weights w become w min(1, c/‖w‖₂)
 
 Derivation. The constraint is the indicator of the set {‖w‖ ≤ c}, whose proximal point for every step size is the
 projection: the nearest point of the ball lies on the ray of w, at distance c when w is outside.
 
-Shapes     a kernel (…, in, out) is projected column by column over `in`; a leaf of rank 1 is one vector, of rank 0
-           one number.
+Shapes     a kernel (…, in, out) has one norm for each output, over all axes but the last: a convolution's unit is a
+           window of all channels. A `table` has one for each row. A leaf of rank 1 is one vector, of rank 0
+           one number. What is stacked (`Repeat`) is one kernel here.
 Extremes   A zero column stays zero; the norm is taken of w/max|w|, so that it neither overflows nor underflows.
 Source     Srivastava et al. 2014, section 5.1 (with dropout); Srebro & Shraibman 2005.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ import jax.numpy as jnp
 from funcnet.cases import Case
 from funcnet.records import Number, cast, choice, number, record
 from funcnet.regularizers.base import Regularizer
+from funcnet.trees import leaf_name, widen
 
 
 @record
@@ -46,14 +48,20 @@ class MaxNorm(Regularizer):
         """Return 0."""
         return jnp.zeros_like(w)
 
-    def leaf_prox(self, w: jax.Array, step: jax.Array) -> jax.Array:
-        """Return w min(1, c/‖w‖) for each unit."""
-        axis = -2 if w.ndim >= 2 else (-1 if w.ndim else None)
-        largest = jnp.max(jnp.abs(w), axis=axis, keepdims=True)
-        unit = w / jnp.where(largest > 0, largest, 1)
-        length = jnp.sqrt(jnp.sum(unit * unit, axis=axis, keepdims=True))
-        radius = cast(self.radius, w)
-        return jnp.where(largest * length > radius, unit * (radius / jnp.where(length > 0, length, 1)), w)
+    def prox(self, params: Any, step: Any) -> Any:
+        """Return w min(1, c/‖w‖) for each unit, whatever the step."""
+        return self._map(self._project, lambda w: w, params)
+
+    def _project(self, path: Any, w: jax.Array) -> jax.Array:
+        wide = widen(w)
+        axes = tuple(range(wide.ndim))
+        axes = axes[:-1] if wide.ndim > 1 and leaf_name(path) != "table" else axes[-1:]
+        largest = jnp.max(jnp.abs(wide), axis=axes, keepdims=True)
+        unit = wide / jnp.where(largest > 0, largest, 1)
+        length = jnp.sqrt(jnp.sum(unit * unit, axis=axes, keepdims=True))
+        radius = cast(self.radius, wide)
+        shortened = unit * (radius / jnp.where(length > 0, length, 1))
+        return jnp.where(largest * length > radius, shortened, wide).astype(jnp.asarray(w).dtype)
 
 
 CASES = (

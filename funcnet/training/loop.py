@@ -30,11 +30,11 @@ from funcnet.keys import fold, order
 from funcnet.layers.base import as_layer
 from funcnet.objective import Terms, evaluate, terms
 from funcnet.optimizers.base import proximal_update
-from funcnet.optimizers.clipping import global_norm
 from funcnet.records import canonical
 from funcnet.training.experiment import Experiment, stopping_rules
 from funcnet.training.state import NEVER, Data, Run, State, columns, monitored
 from funcnet.training.stopping import REASONS, lower_is_better
+from funcnet.trees import global_norm
 
 
 def begin(experiment: Experiment, data: Data) -> State:
