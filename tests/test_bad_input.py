@@ -91,7 +91,7 @@ CASES = {
     "NaN feature": (
         lambda: fn.train(classifier(), (with_bad(X, NAN), Y)),
         ValueError,
-        r"got nan at \[2, 1\] \(1 of 24",
+        r"got nan at \[2, 1\]",
     ),
     "infinite feature": (lambda: fn.train(classifier(), (with_bad(X, INF), Y)), ValueError, "finite"),
     "NaN in validation": (
@@ -104,7 +104,11 @@ CASES = {
     "empty validation set": (lambda: fn.train(classifier(), (X, Y), (X[:0], Y[:0])), ValueError, "at least one sample"),
     "whole-number features": (lambda: fn.train(classifier(), (X.astype(int), Y)), TypeError, "floating-point"),
     "features of rank 1": (lambda: fn.train(classifier(), (X[:, 0], Y)), ValueError, r"reshape\(-1, 1\)"),
-    "features as a list": (lambda: fn.train(classifier(), (X.tolist(), Y)), TypeError, "array"),
+    "features in rows of two lengths": (
+        lambda: fn.train(classifier(), ([[1.0, 2.0]] * 7 + [[1.0]], Y)),
+        TypeError,
+        "rows of one length",
+    ),
     "features without targets": (lambda: fn.train(classifier(), X), TypeError, r"pair \(x, y\)"),
     "batch size 0": (lambda: classifier(batch_size=0), ValueError, "at least 1, but got 0"),
     "batch size above N": (lambda: fn.train(classifier(batch_size=9), (X, Y)), ValueError, "samples, 8, but got 9"),

@@ -1,10 +1,4 @@
-r"""The checks at the door that the generators and the loaders of data share.
-
->>> whole_number(0, "samples", at_least=1)
-Traceback (most recent call last):
-...
-ValueError: samples must be at least 1, but got 0. Try: samples=1 or more.
-"""
+r"""The checks at the door that the generators and the loaders of data share."""
 
 import math
 import numbers
@@ -14,17 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcnet.errors import describe, raise_error
-
-
-def whole_number(value: Any, name: str, *, at_least: int, at_most: int | None = None) -> int:
-    """Return `value` as an int; `TypeError` unless it is whole, `ValueError` unless within the bounds."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise_error(f"{name} must be a whole number", f"got {describe(value)}", f"{name}={at_least}", TypeError)
-    if value < at_least:
-        raise_error(f"{name} must be at least {at_least}", f"got {value}", f"{name}={at_least} or more")
-    if at_most is not None and value > at_most:
-        raise_error(f"{name} must be at most {at_most}", f"got {value}", f"{name}={at_most} or less")
-    return int(value)
 
 
 def flag(value: Any, name: str) -> bool:

@@ -1,6 +1,5 @@
 r"""The records of a CSV file with the names of their columns, and the way from a name to its column."""
 
-import difflib
 from collections import Counter
 from collections.abc import Sequence
 from csv import Error as FormError
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcnet.errors import describe, raise_error
+from funcnet.errors import describe, near_misses, raise_error, shown
 
 Column = str | int
 
@@ -142,7 +141,6 @@ def _find(wanted: Any, source: Records, role: str) -> int:
             f"{role}=-1, or header=True",
         )
     if wanted not in names:
-        near = difflib.get_close_matches(wanted, names, n=3)
-        offered = ", ".join(map(repr, near or names[:8])) + ("" if near or count <= 8 else f" … of {count}")
-        raise_error(f"{role} must be a column of {source.path}", f"{wanted!r} is none", offered)
+        offered = near_misses(wanted, names, quoted=True)
+        raise_error(f"{role} must be a column of {source.path}", f"{shown(wanted)} is none", offered)
     return names.index(wanted)

@@ -5,14 +5,13 @@ of what it held, and may be padded with zeros. Decompression goes piece by piece
 the data that is really there, and a fault can be told by its offset in the file.
 """
 
-import difflib
 import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from funcnet.errors import describe, raise_error
+from funcnet.errors import describe, near_misses, raise_error
 
 CHUNK = 4096  # compressed bytes at a time, hence how exactly the offset of a fault is known
 PIECE = 2**20  # plain bytes at a time
@@ -38,12 +37,11 @@ def regular_file(path: str | os.PathLike[str]) -> Path:
         raise_error(f"{place} must be a file", "it is a folder", attempt, IsADirectoryError)
     if not place.exists():
         folder = place.parent
-        names = [child.name for child in folder.iterdir()] if folder.is_dir() else []
-        near = ", ".join(difflib.get_close_matches(place.name, sorted(names), n=3))
         if not folder.is_dir():
             attempt = f"an existing folder; {folder} is none"
         else:
-            attempt = near or f"an absolute path; relative ones start at {Path.cwd()}"
+            attempt = near_misses(place.name, sorted(child.name for child in folder.iterdir()))
+            attempt = attempt or f"an absolute path; relative ones start at {Path.cwd()}"
         raise_error(f"{place} must exist", "nothing is there", attempt, FileNotFoundError)
     if not place.is_file():
         raise_error(f"{place} must be a regular file", "it is a device or a pipe", "copying its content to a file")

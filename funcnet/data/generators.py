@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.data.checks import floating_dtype, real_number, whole_number
-from funcnet.errors import raise_error
+from funcnet.data.checks import floating_dtype, real_number
+from funcnet.errors import raise_error, whole_number
 
 Pair = tuple[np.ndarray, np.ndarray]
 

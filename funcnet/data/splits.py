@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcnet.data.checks import flag, real_number, whole_number
-from funcnet.errors import describe, raise_error
+from funcnet.data.checks import flag, real_number
+from funcnet.errors import describe, raise_error, whole_number
 
 
 class Splits(NamedTuple):

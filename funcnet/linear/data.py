@@ -26,7 +26,8 @@ try:
 except ImportError:  # before jax 0.8
     from jax.experimental import enable_x64  # type: ignore[attr-defined, no-redef]
 
-from funcnet.errors import check_features, describe, raise_error
+from funcnet.arrays import check_features
+from funcnet.errors import describe, raise_error
 
 
 @contextlib.contextmanager

@@ -38,7 +38,7 @@ import jax
 import jax.numpy as jnp
 
 from funcnet.cases import Case
-from funcnet.errors import describe, raise_error
+from funcnet.errors import raise_error, whole_number
 from funcnet.optimizers.base import Optimizer, check_tree, limited, narrow, ratio, rounded, zeros
 from funcnet.records import Number, choice, integer, number, record
 from funcnet.trees import widen
@@ -72,13 +72,8 @@ class CoordinateDescent(Optimizer):
     largest: Number = number(default=100.0, above=0)
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.block, int) and not isinstance(self.block, bool) and self.block >= 1
-        if self.block != "leaf" and not whole:
-            raise_error(
-                'CoordinateDescent.block must be a whole number of at least 1, or "leaf"',
-                f"got {describe(self.block)}",
-                "block=1",
-            )
+        if self.block != "leaf":
+            whole_number(self.block, 'CoordinateDescent.block (unless "leaf")', 1)
         if self.step == "secant" and self.block != 1:
             raise_error(
                 'step="secant" measures one coordinate at a time',

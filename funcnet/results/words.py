@@ -1,6 +1,5 @@
 r"""Tables as text, files that are whole or absent, and the errors that results share."""
 
-import difflib
 import importlib
 import math
 import os
@@ -10,7 +9,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from funcnet.errors import raise_error
+from funcnet.errors import near_misses, raise_error, shown
 from funcnet.results.rows import Table
 from funcnet.text import clipped
 
@@ -22,12 +21,10 @@ def losses(metric: str, values: np.ndarray) -> np.ndarray:
 
 def known(name: Any, names: Iterable[str], must: str) -> None:
     """Require that a name is one of those there are; the error lists them, near misses first."""
-    there = list(dict.fromkeys(names))
-    if name in there:
-        return
-    near = difflib.get_close_matches(str(name), there, n=3, cutoff=0.4)
-    shown = near + [other for other in there if other not in near]
-    raise_error(must, f"got {name!r}", f"one of {', '.join(shown)}" if shown else "a sweep whose trials have run")
+    there = list(names)
+    if name not in there:
+        near = near_misses(name, there)
+        raise_error(must, f"got {shown(name)}", f"one of {near}" if near else "a sweep whose trials have run")
 
 
 def extra(module: str) -> Any:

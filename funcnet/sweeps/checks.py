@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcnet.errors import check_pair, describe, raise_error
+from funcnet.arrays import check_pair
+from funcnet.errors import describe, raise_error, whole_number
 from funcnet.records import canonical, replace
 from funcnet.sweeps.halving import Halving
 from funcnet.training.experiment import Experiment, stopping_rules
@@ -35,8 +36,8 @@ def checked(experiments: Any, halving: Any, keep: Any, **counts: Any) -> list[Ex
     if keep not in KEEP:
         raise_error(f"keep must be one of {', '.join(map(repr, KEEP))}", f"got {keep!r}", '"params"')
     for name, count in counts.items():
-        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-            raise_error(f"{name} must be a whole number of at least 1", f"got {count!r}", f"{name}=None to choose")
+        if count is not None:
+            whole_number(count, name, 1)
     return list(experiments)
 
 

@@ -5,7 +5,7 @@ import pathlib
 
 import jax
 
-from funcnet.errors import raise_error
+from funcnet.errors import raise_error, whole_number
 
 
 def use_cores(count: int | None = None) -> int:
@@ -21,9 +21,7 @@ def use_cores(count: int | None = None) -> int:
         RuntimeError: when JAX has started already, with another number.
 
     """
-    wanted = available_cores() if count is None else count
-    if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1:
-        raise_error("count must be a whole number of at least 1", f"got {wanted!r}", f"{available_cores()}")
+    wanted = available_cores() if count is None else whole_number(count, "count", 1)
     try:
         jax.config.update("jax_num_cpu_devices", wanted)
     except RuntimeError:

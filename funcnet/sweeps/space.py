@@ -27,8 +27,7 @@ from typing import Any, NamedTuple, NoReturn
 import jax
 import numpy as np
 
-from funcnet.data.checks import whole_number
-from funcnet.errors import describe, raise_error
+from funcnet.errors import describe, raise_error, whole_number
 from funcnet.records import Number, children, integer, is_record, number, part, paths, record, replace
 from funcnet.training.experiment import Experiment
 

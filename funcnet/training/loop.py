@@ -25,7 +25,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcnet.errors import check_pair, describe, raise_error
+from funcnet.arrays import check_pair
+from funcnet.errors import describe, raise_error
 from funcnet.keys import fold, order
 from funcnet.layers.base import as_layer
 from funcnet.objective import Terms, evaluate, terms
