@@ -9,7 +9,7 @@ compiler removes it.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from funcnet.errors import raise_error
@@ -48,21 +48,25 @@ class Operations:
 
 
 def is_literal(atom: Any) -> bool:
-    """Tell a constant among the operands from a variable; by its value, since JAX's own class is slow to import."""
-    return hasattr(atom, "val")
+    """Tell a constant among the operands from a variable."""
+    from jax.extend.core import Literal  # at a first use: it takes as long to import as a third of this package
+
+    return isinstance(atom, Literal)
 
 
-def _open(program: Any) -> Any:
-    return getattr(program, "jaxpr", program)
+def _programs(values: Iterable[Any]) -> list[Any]:
+    """Return the programs among the parameters of an operation, opened."""
+    from jax.extend.core import ClosedJaxpr, Jaxpr
+
+    opened = (value.jaxpr if isinstance(value, ClosedJaxpr) else value for value in values)
+    return [value for value in opened if isinstance(value, Jaxpr)]
 
 
 def operations(program: Any, wanted: Sequence[bool] | None = None) -> Operations:
     """Count the operations on which the wanted results of a program depend; all results, unless told.
 
-    Raises
-    ------
-    ValueError
-        For a loop whose number of rounds depends on data.
+    Raises:
+        ValueError: for a loop whose number of rounds depends on data.
 
     >>> import jax, jax.numpy as jnp
     >>> program = jax.make_jaxpr(lambda a, b: (jnp.tanh(a @ b), a + 1.0))(jnp.ones((2, 3)), jnp.ones((3, 5)))
@@ -70,7 +74,7 @@ def operations(program: Any, wanted: Sequence[bool] | None = None) -> Operations
     Operations(products=60, elementwise=16) 10
 
     """
-    jaxpr = _open(program)
+    (jaxpr,) = _programs([program])
     wanted = [True] * len(jaxpr.outvars) if wanted is None else wanted
     live = {v for v, want in zip(jaxpr.outvars, wanted, strict=True) if want and not is_literal(v)}
     total = Operations()
@@ -102,9 +106,9 @@ def _of_one(equation: Any, needed: Sequence[bool]) -> Operations:
         )
     if name == "cond":
         return max((operations(branch, needed) for branch in parameters["branches"]), key=lambda found: found.total)
-    inner = [value for value in parameters.values() if hasattr(value, "eqns")]
+    inner = _programs(parameters.values())
     if inner:
-        same = len(_open(inner[0]).outvars) == len(needed)
+        same = len(inner[0].outvars) == len(needed)
         return operations(inner[0], needed if same else None)
     if name in _MOVES:
         return Operations()
@@ -118,7 +122,7 @@ def dependencies(program: Any) -> list[frozenset[int]]:
     >>> dependencies(jax.make_jaxpr(lambda a, b, c: (a + c, b))(1.0, 2.0, 3.0))
     [frozenset({0, 2}), frozenset({1})]
     """
-    jaxpr = _open(program)
+    (jaxpr,) = _programs([program])
     known: dict[Any, frozenset[int]] = {v: frozenset([i]) for i, v in enumerate(jaxpr.invars)}
 
     def of(atom: Any) -> frozenset[int]:

@@ -5,34 +5,36 @@ Backward   δ_L = ∂L/∂Z_L,   δₗ = (δₗ₊₁ Wₗ₊₁ᵀ) ∘ gₗ′
 
 A trace walks the layers' own forward and backward, one by one, and keeps what passes between them; it computes
 nothing of its own, so that what it shows is what training does. A layer with parameters opens a new number l and
-gives Zₗ; the activation after it gives Aₗ. Without one, Aₗ is Zₗ. What stands between (dropout) changes Aₗ.
+gives Zₗ; the activation after it gives Aₗ. Without one, Aₗ is Zₗ. What stands between (dropout) changes Aₗ. Chains are
+opened; any other layer made of layers is one layer here, since it alone knows how gradients flow in it.
 
 Rows are samples, so the articles' Z = W A + B is this transposed.
 
 Source     Article A2.3 and B3.5, B3.6 (see the errata); Rumelhart, Hinton & Williams 1986.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcnet.activations.base import Activation
-from funcnet.keys import fold
-from funcnet.layers.base import as_layer
+from funcnet.layers.base import Activate, Layer
+from funcnet.layers.walk import walk
+from funcnet.text import html_table, text_table
 
 
 class Step(NamedTuple):
     """What one layer took, gave and got back."""
 
-    name: str  # the class of the layer
+    name: str  # the label of the layer
     number: int  # l, counted from 1 by the layers with parameters; 0 before the first
     params: Any
-    x: jax.Array  # what came in
-    y: jax.Array  # what went out
-    dy: jax.Array  # ∂L/∂y
-    dx: jax.Array  # ∂L/∂x
+    x: Any  # what came in, an array or a tree of them
+    y: Any  # what went out
+    dy: Any  # ∂L/∂y
+    dx: Any  # ∂L/∂x; None of whole numbers
     dparams: Any
     activates: bool
 
@@ -44,7 +46,7 @@ class Trace:
         loss: the value of the loss.
         steps: one `Step` a layer, in order.
         gradient: the parameter gradients, a tree like the parameters: what `fn.backprop` returns.
-        Z, A, delta: dictionaries from l to arrays; A[0] is the input.
+        Z, A, delta: dictionaries from l to arrays (to trees of them where layers pass trees); A[0] is the input.
         dW: the dictionary from l to that layer's parameter gradients.
 
     `trace["Z1"]`, `trace["A0"]`, `trace["δ2"]` (or "delta2"), `trace["dW1"]` and `trace["db1"]` name single arrays, and
@@ -54,9 +56,9 @@ class Trace:
 
     def __init__(self, loss: jax.Array, steps: tuple[Step, ...], gradient: Any) -> None:
         self.loss, self.steps, self.gradient = loss, steps, gradient
-        self.Z: dict[int, jax.Array] = {}
-        self.A: dict[int, jax.Array] = {0: steps[0].x}
-        self.delta: dict[int, jax.Array] = {}
+        self.Z: dict[int, Any] = {}
+        self.A: dict[int, Any] = {0: steps[0].x}
+        self.delta: dict[int, Any] = {}
         self.dW: dict[int, Any] = {}
         for step in steps:
             if jax.tree.leaves(step.params):
@@ -67,16 +69,7 @@ class Trace:
 
     def arrays(self) -> dict[str, jax.Array]:
         """Return every array by its name, in the order of the passes: A0, Z1, A1, …, δL, dbL, dWL, …, dW1."""
-        named = {"A0": self.A[0]}
-        for number in sorted(set(self.Z) | set(self.A) - {0}):
-            if number in self.Z:
-                named[f"Z{number}"] = self.Z[number]
-            named[f"A{number}"] = self.A[number]
-        for number in sorted(self.delta, reverse=True):
-            named[f"δ{number}"] = self.delta[number]
-            for path, leaf in jax.tree_util.tree_leaves_with_path(self.dW.get(number, ())):
-                named[_gradient_name(path, number)] = leaf
-        return named
+        return {name: array for name, array, _ in self._entries()}
 
     def __getitem__(self, name: str) -> jax.Array:
         found = self.arrays()
@@ -85,43 +78,56 @@ class Trace:
             raise KeyError(f"{name!r} is not in the trace, which has {', '.join(found)}")
         return found[name]
 
-    def __str__(self) -> str:
-        rows = [("array", "shape", "smallest", "largest", "norm", "what it is")]
-        for name, array in self.arrays().items():
+    def __repr__(self) -> str:
+        head = ("array", "shape", "smallest", "largest", "norm", "what it is")
+        return "\n".join([self._title(), *text_table(head, self._rows(), left=len(head))])
+
+    def _repr_html_(self) -> str:
+        head = ("array", "shape", "smallest", "largest", "norm", "what it is")
+        return f"<p>{self._title()}</p>" + html_table(head, self._rows())
+
+    def _title(self) -> str:
+        return f"{' → '.join(step.name for step in self.steps)}; loss {float(self.loss):.6g}"
+
+    def _entries(self) -> Iterator[tuple[str, jax.Array, str]]:
+        """Give the name of each array, the array, and what it is."""
+
+        def parts(name: str, tree: Any, words: str) -> Iterator[tuple[str, jax.Array, str]]:
+            for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+                of = jax.tree_util.keystr(path, simple=True, separator=".")
+                yield f"{name}.{of}" if of else name, leaf, words
+
+        for number in sorted({0, *self.Z, *self.A}):
+            if number in self.Z:
+                yield from parts(f"Z{number}", self.Z[number], f"weighted sums of layer {number}")
+            by = " → ".join(step.name for step in self.steps if step.number == number)
+            words = f"output of layer {number}: {by}" if number else "the input" + (f" after {by}" if by else "")
+            yield from parts(f"A{number}", self.A[number], words)
+        for number in sorted(self.delta, reverse=True):
+            yield from parts(f"δ{number}", self.delta[number], f"∂L/∂Z{number}")
+            for path, leaf in jax.tree_util.tree_leaves_with_path(self.dW.get(number, ())):
+                of = jax.tree_util.keystr(path, simple=True, separator=".")
+                of = {"kernel": "W", "bias": "b"}.get(of, f"{of} ")
+                yield f"d{of}{number}", leaf, f"∂L/∂{of}{number}"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = []
+        for name, array, words in self._entries():
             values = np.asarray(array, np.float64)
             low, high = (f"{values.min():.4g}", f"{values.max():.4g}") if values.size else ("", "")
             shape = "×".join(map(str, values.shape)) or "number"
-            rows.append((name, shape, low, high, f"{np.linalg.norm(values):.4g}", self._words(name)))
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        chain = " → ".join(step.name for step in self.steps)
-        return "\n".join([f"{chain}; loss {float(self.loss):.6g}", *lines])
-
-    __repr__ = __str__
-
-    def _words(self, name: str) -> str:
-        kind, number = name.rstrip("0123456789"), int(name[len(name.rstrip("0123456789")) :])
-        by = " → ".join(step.name for step in self.steps if step.number == number)
-        return {
-            "Z": f"weighted sums of layer {number}",
-            "A": f"output of layer {number}: {by}" if number else "the input" + (f" after {by}" if by else ""),
-            "δ": f"∂L/∂Z{number}",
-        }.get(kind, f"∂L/∂{kind[1:]}{number}")
+            rows.append((name, shape, low, high, f"{np.linalg.norm(values):.4g}", words))
+        return rows
 
 
-def _gradient_name(path: tuple[Any, ...], number: int) -> str:
-    key = str(getattr(path[-1], "key", getattr(path[-1], "name", path[-1])))
-    return f"d{ {'kernel': 'W', 'bias': 'b'}.get(key, key + ' ') }{number}"
-
-
-def trace(network: Any, loss: Any, params: Any, x: jax.Array, y: Any, *, weight: Any = None, key: Any = None) -> Trace:
+def trace(network: Any, loss: Any, params: Any, x: Any, y: Any, *, weight: Any = None, key: Any = None) -> Trace:
     r"""Run one forward and one backward pass and keep everything.
 
     Args:
         network: a layer, chain or activation.
         loss: a loss, with `reduction` "mean" or "sum".
         params: parameters as `network.init` makes them.
-        x: inputs (…, features).
+        x: inputs (…, features), or a tree of inputs, as the network takes them.
         y: targets, as the loss takes them.
         weight: one weight a sample, or None.
         key: a key for dropout, or None for evaluation.
@@ -130,11 +136,10 @@ def trace(network: Any, loss: Any, params: Any, x: jax.Array, y: Any, *, weight:
         A `Trace`.
 
     >>> import jax, jax.numpy as jnp, funcnet as fn
-    >>> from funcnet.tracing import trace
     >>> network = fn.Chain(fn.Dense(2), fn.relu, fn.Dense(1))
     >>> first = {"kernel": jnp.asarray([[1.0, -1.0]]), "bias": jnp.zeros(2)}
     >>> params = (first, (), {"kernel": jnp.ones((2, 1)), "bias": jnp.zeros(1)})
-    >>> print(trace(network, fn.MeanSquaredError(), params, jnp.asarray([[1.0], [3.0]]), jnp.asarray([[0.0], [5.0]])))
+    >>> fn.trace(network, fn.MeanSquaredError(), params, jnp.asarray([[1.0], [3.0]]), jnp.asarray([[0.0], [5.0]]))
     Dense → ReLU → Dense; loss 2.5
     array  shape  smallest  largest  norm   what it is
     A0     2×1    1         3        3.162  the input
@@ -150,44 +155,28 @@ def trace(network: Any, loss: Any, params: Any, x: jax.Array, y: Any, *, weight:
     dW1    1×2    -5        0        5      ∂L/∂W1
 
     """
-    layers, own, keys = _flat(network, params, key)
-    x = jnp.asarray(x)
-    ahead: list[tuple[Any, jax.Array, jax.Array, Any]] = []
-    for layer, params_of, key_of in zip(layers, own, keys, strict=True):
-        out, saved = as_layer(layer).forward(params_of, x, key_of)
-        ahead.append((layer, x, out, saved))
-        x = out
+    x = jax.tree.map(jnp.asarray, x)
+    ahead: list[tuple[Layer, Any, Any, Any, Any]] = []
+    for layer, own, own_key in walk(network, params, key):
+        y_of, saved = layer.forward(own, x, own_key)
+        ahead.append((layer, own, x, y_of, saved))
+        x = y_of
     value, residue = loss.forward(x, y, weight)
     dy = loss.backward(residue)
-    back: list[tuple[jax.Array, jax.Array, Any]] = []
-    for (layer, _, _, saved), params_of in zip(reversed(ahead), reversed(own), strict=True):
-        dparams, dx = as_layer(layer).backward(params_of, saved, dy)
+    back: list[tuple[Any, Any, Any]] = []
+    for layer, own, _, _, saved in reversed(ahead):
+        dparams, dx = layer.backward(own, saved, dy)
         back.append((dy, dx, dparams))
         dy = dx
-    back.reverse()
     steps, number = [], 0
-    for (layer, into, out, _), (d_out, d_in, dparams), params_of in zip(ahead, back, own, strict=True):
-        activates = isinstance(layer, Activation)
+    for (layer, own, into, out, _), (d_out, d_in, dparams) in zip(ahead, reversed(back), strict=True):
+        activates = isinstance(layer, Activate)
         # An activation that no layer precedes is a layer of its own: its Z is the input.
-        number += bool(jax.tree.leaves(params_of)) or (activates and number == 0)
-        steps.append(Step(type(layer).__name__, number, params_of, into, out, d_out, d_in, dparams, activates))
-    return Trace(value, tuple(steps), _nested(network, iter([dparams for _, _, dparams in back])))
+        number += bool(jax.tree.leaves(own)) or (activates and number == 0)
+        steps.append(Step(_label(layer), number, own, into, out, d_out, d_in, dparams, activates))
+    gradients = jax.tree.leaves([step.dparams for step in steps])
+    return Trace(value, tuple(steps), jax.tree.unflatten(jax.tree.structure(params), gradients))
 
 
-def _flat(network: Any, params: Any, key: Any) -> tuple[list[Any], list[Any], list[Any]]:
-    """List the layers of a network with their parameters and keys; chains inside chains are opened."""
-    inner = getattr(network, "layers", None)
-    if inner is None:
-        return [network], [params], [key]
-    found: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
-    for index, (layer, own) in enumerate(zip(inner, params, strict=True)):
-        # Each layer's key is the one that the chain itself would give it.
-        own_key = None if key is None else fold(key, index)
-        for total, part in zip(found, _flat(layer, own, own_key), strict=True):
-            total += part
-    return found
-
-
-def _nested(network: Any, gradients: Any) -> Any:
-    inner = getattr(network, "layers", None)
-    return next(gradients) if inner is None else tuple(_nested(layer, gradients) for layer in inner)
+def _label(layer: Any) -> str:
+    return type(layer.activation if isinstance(layer, Activate) else layer).__name__

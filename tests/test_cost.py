@@ -7,11 +7,11 @@ import re
 import jax
 import jax.numpy as jnp
 import pytest
+from strange_layers import Centred, Sum, Table, Weighed
 
 import funcnet as fn
 from funcnet import activations, optimizers
 from funcnet.operations import Operations, operations
-from funcnet.sweeps.columns import Columns
 
 F32 = jnp.float32
 
@@ -109,7 +109,6 @@ NETWORKS = {
     "deep": (fn.mlp(*[32] * 12, 4), 16, 24),
     "a chain in a chain": (fn.Chain(fn.mlp(20, 30), fn.gelu, fn.mlp(40, 5)), 12, 16),
     "softmax inside": (fn.mlp(48, 24, 6, activation=fn.softmax), 20, 40),
-    "columns": (Columns(fn.mlp(64, 32, 10)), 64, 48),
 }
 
 
@@ -257,6 +256,55 @@ def test_layers_from_elsewhere():
         fn.cost(Waits(), (6,), 5)
 
 
+def test_layers_that_are_no_chain_are_one_row():
+    """A layer with `layers` whose parts lie side by side: its own passes are counted, not a chain's."""
+    cost = fn.cost(fn.Chain(fn.Dense(4), Sum((fn.Dense(3), fn.Dense(3, bias=False)))), (6,), 5, dtype=F32)
+    assert [row.name for row in cost.rows] == ["Dense", "Sum"]
+    assert cost.rows[1].forward.products == 2 * (2 * 5 * 4 * 3)
+    assert cost.rows[1].backward.products == 4 * (2 * 5 * 4 * 3)
+    assert cost.rows[1].parameter_bytes == 4 * (4 * 3 + 3 + 4 * 3)
+    assert cost.rows[1].activation_bytes == 4 * 5 * 4, "both parts keep one array, which counts once"
+
+
+def test_whole_numbers_and_trees_are_costed():
+    """Tokens have a dtype of their own, 10 of them a sample; nobody computes a gradient by them."""
+    network = fn.Chain(Table(7, 4), fn.Dense(2))
+    cost = fn.cost(network, (10,), 5, dtype=F32, input_dtype=jnp.int16)
+    assert cost.batch_bytes == 2 * 5 * 10
+    assert cost.parameter_bytes == 4 * (7 * 4 + 4 * 2 + 2)
+    assert [row.out_shape for row in cost.rows] == [((10, 4),), ((10, 2),)]
+    assert cost.backward.products == 2 * (2 * 50 * 4 * 2)
+    assert fn.cost(network, (10,), 5, dtype=jnp.bfloat16, input_dtype=jnp.int16).parameter_bytes == 2 * 38
+    two = {"left": (3,), "right": (3,)}
+    pair = fn.cost(fn.Chain(Weighed(), fn.Dense(2)), two, 5, dtype=F32, input_dtype={"left": F32, "right": jnp.int8})
+    assert pair.batch_bytes == (4 + 1) * 5 * 3
+    assert pair.forward.products == 2 * 5 * 3 * 2
+    # Weighed keeps the right input as floats; the dense layer its own input.
+    assert [row.activation_bytes for row in pair.rows] == [4 * 5 * 3, 4 * 5 * 3]
+
+
+def test_numbers_that_follow_the_data_are_costed():
+    """They are parameters with a gradient of 0; the update refreshes them, at three operations each."""
+    plain, network = fn.Chain(fn.Dense(4)), fn.Chain(fn.Dense(4), Centred())
+    cost = fn.cost(network, (3,), 5, dtype=F32, optimizer=fn.SGD(0.1))
+    without = fn.cost(plain, (3,), 5, dtype=F32, optimizer=fn.SGD(0.1))
+    assert cost.parameter_bytes - without.parameter_bytes == 4 * 4
+    zeros = fn.cost(fn.Chain(fn.Dense(4), Unmoved()), (3,), 5, dtype=F32, optimizer=fn.SGD(0.1))
+    assert cost.update.elementwise - zeros.update.elementwise == 3 * 4
+
+
+class Unmoved(Centred):
+    def refresh(self, params, saved):
+        return params
+
+
+def test_a_notebook_shows_the_table():
+    shown = fn.cost(fn.mlp(3, 1), (2,), 10, optimizer=fn.Adam(0.1), dtype=F32)._repr_html_()
+    assert shown.count("<tr>") == 1 + 3 + 1
+    assert "<td>Dense</td><td>3</td><td>120</td>" in shown
+    assert "<p>bytes: batch 80," in shown
+
+
 def test_operations_of_other_primitives():
     image, kernel = jnp.ones((2, 3, 8, 8), F32), jnp.ones((5, 3, 3, 3), F32)
     program = jax.make_jaxpr(lambda a, b: jax.lax.conv(a, b, (1, 1), "VALID"))(image, kernel)
@@ -279,6 +327,8 @@ def test_operations_of_other_primitives():
         (lambda: fn.cost(fn.Dense(2), (3,), 2, optimizer="adam"), TypeError, "optimizer must have init and update"),
         (lambda: fn.cost(fn.Dense(2), (3,), 2, loss="mse"), TypeError, "loss must have forward and backward"),
         (lambda: fn.cost(fn.Dense(2), (3,), 2, dtype=jnp.int32), TypeError, "floating-point dtype"),
+        (lambda: fn.cost(fn.Dense(2), {"a": (3,)}, 2, input_dtype=[F32, F32]), ValueError, "one for each input"),
+        (lambda: fn.cost(fn.Dense(2), {"a": 3}, 2), TypeError, "or a tree of such"),
     ],
 )
 def test_bad_arguments(call, kind, words):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from strange_layers import Centred, Sum, Table, Weighed
 
 import funcnet as fn
 from funcnet.tracing import trace
@@ -125,3 +126,67 @@ def test_an_activation_alone_is_a_layer():
     np.testing.assert_array_equal(t.Z[1], [[0.0], [1.0]])
     assert float(t.A[1][0, 0]) == 0.5
     assert float(t.delta[1][0, 0]) == pytest.approx(0.5 * 0.25)
+
+
+def agree(found, network, params, x, y, key=None):
+    """The trace's loss and gradient are those of training, to the bit."""
+    value, gradient = fn.backprop(network, fn.MeanSquaredError(), params, x, y, key=key)
+    assert found.loss == value
+    assert jax.tree.structure(found.gradient) == jax.tree.structure(gradient)
+    jax.tree.map(np.testing.assert_array_equal, found.gradient, gradient)
+
+
+def test_layers_that_are_no_chain_are_one_step(rng):
+    """A layer with `layers` whose parts lie side by side was taken for a chain: another loss, without a word."""
+    side_by_side = Sum((fn.Dense(3), fn.Dense(3, bias=False)))
+    network = fn.Chain(fn.Dense(4), fn.tanh, side_by_side)
+    params = network.init(jax.random.key(0), (3,))
+    x, y = jnp.asarray(rng.normal(size=(5, 3))), jnp.asarray(rng.normal(size=(5, 3)))
+    t = trace(network, fn.MeanSquaredError(), params, x, y)
+    agree(t, network, params, x, y)
+    assert [step.name for step in t.steps] == ["Dense", "Tanh", "Sum"]
+    h = np.tanh(np.asarray(x) @ params[0]["kernel"] + np.asarray(params[0]["bias"])[None])
+    left, right = params[2]
+    found = h @ left["kernel"] + np.asarray(left["bias"])[None] + h @ right["kernel"]
+    wanted = float(np.mean((np.asarray(found) - np.asarray(y)) ** 2))
+    assert float(t.loss) == pytest.approx(wanted, rel=1e-12)
+    np.testing.assert_array_equal(t["d0.kernel 2"], t.gradient[2][0]["kernel"])
+    np.testing.assert_array_equal(t["d1.kernel 2"], t.gradient[2][1]["kernel"])
+    assert "∂L/∂1.kernel 2" in str(t)
+    h = jnp.asarray(h)
+    agree(trace(side_by_side, fn.MeanSquaredError(), params[2], h, y), side_by_side, params[2], h, y)
+
+
+def test_whole_numbers_and_trees_are_traced(rng):
+    network = fn.Chain(Table(7, 4), fn.Dense(2))
+    params = network.init(jax.random.key(0), ())
+    x, y = jnp.asarray([0, 3, 3, 6]), jnp.asarray(rng.normal(size=(4, 2)))
+    t = trace(network, fn.MeanSquaredError(), params, x, y)
+    agree(t, network, params, x, y)
+    assert t.steps[0].dx is None
+    np.testing.assert_array_equal(t["A0"], x)
+    np.testing.assert_allclose(t["dtable 1"][3], t["δ1"][1] + t["δ1"][2], rtol=1e-14)
+    network = fn.Chain(Weighed(), fn.tanh)
+    params = network.init(jax.random.key(0), {"left": (3,), "right": (3,)})
+    x = {"left": jnp.asarray(rng.normal(size=(5, 3))), "right": jnp.asarray(rng.normal(size=(5, 3)))}
+    y = jnp.asarray(rng.normal(size=(5, 3)))
+    t = trace(network, fn.MeanSquaredError(), params, x, y)
+    agree(t, network, params, x, y)
+    np.testing.assert_array_equal(t["A0.right"], x["right"])
+    assert "\nA0.left   5×3 " in str(t)
+
+
+def test_numbers_that_follow_the_data_are_traced(rng):
+    network = fn.Chain(fn.Dense(4), Centred(), fn.tanh)
+    params = network.init(jax.random.key(0), (3,))
+    x, y = jnp.asarray(rng.normal(size=(5, 3))), jnp.asarray(rng.normal(size=(5, 4)))
+    for key in (None, jax.random.key(3)):
+        agree(trace(network, fn.MeanSquaredError(), params, x, y, key=key), network, params, x, y, key)
+
+
+def test_a_notebook_shows_the_table(example):
+    network, params, x, y = example
+    t = trace(network, fn.SoftmaxCrossEntropy(), params, x, y)
+    shown = t._repr_html_()
+    assert shown.count("<tr>") == 1 + 16
+    assert "<td>dW2</td><td>4×3</td>" in shown
