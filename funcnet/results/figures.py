@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from funcnet.results.words import extra
+from funcnet.results.checks import import_extra
 
 # Okabe & Ito's colours, told apart by colour-blind readers, without those that vanish on white or on black.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6bb1", "#7f7f7f")
@@ -36,7 +36,7 @@ STYLE = {
 @contextlib.contextmanager
 def style() -> Iterator[Any]:
     """Let figures be made and drawn in one style, whatever the user's settings are."""
-    matplotlib = extra("matplotlib")
+    matplotlib = import_extra("matplotlib")
     with matplotlib.rc_context():
         matplotlib.rcParams.update(matplotlib.rcParamsDefault | {"backend": matplotlib.rcParams["backend"]})
         matplotlib.rcParams.update(STYLE)
@@ -46,5 +46,5 @@ def style() -> Iterator[Any]:
 def figure_of(width: float = 7.2, height: float = 4.2) -> tuple[Any, Any]:
     """Return a figure of so many inches, and its axes."""
     # No pyplot: its figures stay in memory until they are closed, and may open windows.
-    figure = extra("matplotlib.figure").Figure(figsize=(width, height))
+    figure = import_extra("matplotlib.figure").Figure(figsize=(width, height))
     return figure, figure.add_subplot()

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from funcnet.results import plots
+from funcnet.results.cells import write_whole
 from funcnet.results.figures import INK, style
-from funcnet.results.table import Results
-from funcnet.results.words import write_whole
+from funcnet.results.rows import LEADING
+from funcnet.results.trials import Trials
 
 MOST_ROWS = 2000
-# What a reader looks at first; the best rows are listed by each that was measured.
-LEADING = ("validation_loss", "validation_accuracy", "train_loss")
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #23272d; --paper: #ffffff; --faint: #5b6470; --line: #d8dce1; --mark: #fff3c4;
@@ -87,7 +87,7 @@ search();
 """
 
 
-def write_report(results: Results, path: str | os.PathLike[str]) -> None:
+def write_report(results: Trials, path: str | os.PathLike[str]) -> None:
     """Write the report of a sweep; the file is there in full or not at all.
 
     Args:
@@ -99,7 +99,7 @@ def write_report(results: Results, path: str | os.PathLike[str]) -> None:
     write_whole(path, lambda file: print(page, end="", file=file))
 
 
-def render(results: Results) -> str:
+def render(results: Trials) -> str:
     """Return the page."""
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
@@ -117,25 +117,21 @@ def _escaped(value: Any) -> str:
     return html.escape(str(value), quote=True)
 
 
-def leading(results: Results) -> str | None:
-    """Return the metric by which the rows are judged: the first that some row has a sound value of."""
-    for name in (*LEADING, *results.metrics()):
-        if name in results.metrics() and results.ranked(name).size:
-            return name
-    return None
+def leading(results: Trials) -> str | None:
+    """Return the metric by which the rows are judged: the first that some row can be best by."""
+    return next(iter(results.leaders([*LEADING, *results.metrics()])), None)
 
 
-def _leaders(results: Results) -> str:
+def _leaders(results: Trials) -> str:
     """Return a small table of the best rows."""
     table, fields = results.table(), results.telling_fields()
-    names = [name for name in LEADING if name in results.metrics() and results.ranked(name).size]
-    if not names:
-        return "<p>No row has a finite metric.</p>"
+    best = results.leaders(LEADING)
+    if not best:
+        return "<p>No row has a finite metric that means the same in all trials.</p>"
     held_out = [name for name in results.metrics() if name.startswith("test_")]
     head = "".join(f'<th scope="col">{_escaped(name)}</th>' for name in ["best by", "value", "row", *fields, *held_out])
     lines = []
-    for name in names:
-        number = results.best(name)
+    for name, number in best.items():
         cells = [name, _words(table[name][number]), number, *(_words(table[c][number]) for c in [*fields, *held_out])]
         lines.append(f"<tr>{''.join(f'<td>{_escaped(cell)}</td>' for cell in cells)}</tr>")
     return (
@@ -146,12 +142,10 @@ def _leaders(results: Results) -> str:
     )
 
 
-def _figures(results: Results) -> str:
+def _figures(results: Trials) -> str:
     """Return the figures that the sweep has something to show in."""
     if importlib.util.find_spec("matplotlib") is None:
         return '<p>Figures need matplotlib: <code>pip install "funcnet[experiments]"</code></p>'
-    from funcnet.results import plots
-
     metric, table = leading(results), results.table()
     if metric is None:
         return "<p>There is nothing to draw: no row has a finite metric.</p>"
@@ -176,7 +170,7 @@ def _figures(results: Results) -> str:
     return f'<div class="figures">{"".join(inline)}</div>'
 
 
-def _effect(results: Results, metric: str, field: str) -> float:
+def _effect(results: Trials, metric: str, field: str) -> float:
     """Return how far the means of a metric lie apart that the values of a field have."""
     ranked = results.ranked(metric)
     _, group = np.unique(results.table()[field][ranked].astype(str), return_inverse=True)
@@ -206,7 +200,7 @@ def svg(figure: Any, mark: str) -> str:
     return re.sub(r"<[a-zA-Z][^>]*>", adapt, text)
 
 
-def _rows(results: Results) -> str:
+def _rows(results: Trials) -> str:
     """Return the heading and the table of rows: all of them, or the best."""
     table, metric, total = results.table(), leading(results), len(results)
     numbers, note = np.arange(total), ""

@@ -9,7 +9,8 @@ METRICS = (
     *("train_loss", "objective", "gradient_norm"),
     *("validation_loss", "validation_accuracy", "test_loss", "test_accuracy"),
 )
-WAITING = ("waiting", "interrupted")  # how rows "stopped" that have not run
+LEADING = ("validation_loss", "validation_accuracy", "train_loss")  # by which a reader looks for the best rows first
+WAITING = "waiting"  # how a row "stopped" that has not run
 ENDINGS = ("stopped", "epochs", "best_epoch", "first_bad_step", "seconds")
 Table = dict[str, np.ndarray]
 
@@ -18,7 +19,7 @@ class Row(NamedTuple):
     """How one trial ended."""
 
     hash: str  # of everything that decides the outcome: duplicates share it
-    stopped: str  # epochs, patience, tolerance, diverged, halved; waiting or interrupted if it has not ended
+    stopped: str  # epochs, patience, tolerance, diverged, halved; waiting if it has not run
     epochs: int  # finished
     best_epoch: int  # from 0, −1 if there is none
     first_bad_step: int | None  # the update that diverged

@@ -8,6 +8,7 @@ Source     Student's distribution for whole degrees of freedom: Abramowitz & Ste
 
 import dataclasses
 import functools
+import html
 import math
 from typing import Any
 
@@ -15,12 +16,14 @@ import numpy as np
 
 from funcnet.errors import raise_error
 from funcnet.records import paths
+from funcnet.results.cells import cell, interval
+from funcnet.results.checks import best_first, lower_is_better, require_name
 from funcnet.results.rows import WAITING, Table
-from funcnet.results.words import cell, interval, known, losses
-from funcnet.text import counted, text_table
+from funcnet.results.trials import Trials
+from funcnet.text import counted, html_table, text_table
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Summary:
     """Means over independent repetitions, best group first.
 
@@ -72,18 +75,28 @@ class Summary:
         assert self.best is not None
         return {name: (float(self.values[name][0][0]), float(self.values[name][2][0])) for name in self.report}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
+        lines = [self._headline(), *text_table(*self._cells(), width=200)]
+        if len(self) > 20:
+            lines.append(f"… and {len(self) - 20} more groups: summary.table()")
+        return "\n".join(lines + self.conclusion())
+
+    def _repr_html_(self) -> str:
+        words = "<br>".join(html.escape(line) for line in self.conclusion())
+        return f"<p>{html.escape(self._headline())}</p>{html_table(*self._cells())}<p>{words}</p>"
+
+    def _headline(self) -> str:
+        better = "least" if lower_is_better(self.select) else "largest"
+        return f"mean ± 95 % half width over {', '.join(self.over)}; {better} {self.select} first"
+
+    def _cells(self) -> tuple[list[str], list[tuple[str, ...]]]:
+        """Return the head and the cells of the first groups."""
         shown = slice(0, 20)
         columns = {name: [cell(v) for v in self.settings[name][shown].tolist()] for name in self.telling}
         columns |= {"runs": list(map(str, self.count[shown])), "failures": list(map(str, self.failures[shown]))}
         for name, (mean, _, half_width) in self.values.items():
             columns[name] = [interval(*pair) for pair in zip(mean[shown], half_width[shown], strict=True)]
-        better = "largest" if self.select.endswith("accuracy") else "least"
-        lines = [f"mean ± 95 % half width over {', '.join(self.over)}; {better} {self.select} first"]
-        lines += text_table(list(columns), zip(*columns.values(), strict=True), width=200)
-        if len(self) > 20:
-            lines.append(f"… and {len(self) - 20} more groups: summary.table()")
-        return "\n".join(lines + self.conclusion())
+        return list(columns), list(zip(*columns.values(), strict=True))
 
     def conclusion(self) -> list[str]:
         """Say which group was chosen, what it reaches on held-out data, and what to beware of."""
@@ -110,22 +123,25 @@ class Summary:
         return lines
 
 
-def summarise(results: Any, over: tuple[str, ...], select: str, report: str | tuple[str, ...] | None) -> Summary:
+def summarise(results: Trials, over: tuple[str, ...], select: str, report: str | tuple[str, ...] | None) -> Summary:
     """Group the rows of a sweep and average; see `Results.summary`."""
     metrics, table, fields = results.metrics(), results.table(), results.fields()
-    known(select, metrics, "select must be a metric that was measured")
+    require_name(select, metrics, "select must be a metric that was measured")
+    results.require_common(select)
     reported = tuple(n for n in metrics if n.startswith("test_")) if report is None else report
     reported = (reported,) if isinstance(reported, str) else tuple(reported)
     for name in reported:
-        known(name, [metric for metric in metrics if metric != select], "report must be a metric other than `select`")
+        require_name(
+            name, [metric for metric in metrics if metric != select], "report must be a metric other than `select`"
+        )
     for name in over:
         if not any(_at_or_below(field, name) for field in fields):
-            known(name, [*fields, *paths(results.experiments[0])], "over must be a field of the experiments")
+            require_name(name, [*fields, *paths(results.experiments[0])], "over must be a field of the experiments")
     kept = [field for field in fields if not any(_at_or_below(field, name) for name in over)]
 
     # A duplicate is the same run reported twice: it adds no information about the mean.
     first = {row.hash: number for number, row in reversed(list(enumerate(results.rows)))}
-    ran = [number for number in sorted(first.values()) if results.rows[number].stopped not in WAITING]
+    ran = [number for number in sorted(first.values()) if results.rows[number].stopped != WAITING]
     groups: dict[Any, list[int]] = {}
     lists = [[None if v != v else v for v in table[field].tolist()] for field in kept]
     for number in ran:
@@ -137,7 +153,7 @@ def summarise(results: Any, over: tuple[str, ...], select: str, report: str | tu
     for name in metrics:
         found = [mean_deviation_half_width(table[name][numbers[sound[numbers]]]) for numbers in members]
         values[name] = np.asarray(found, np.float64).reshape(-1, 3)
-    order = np.argsort(losses(select, values[select][:, 0]), kind="stable")
+    order = best_first(select, values[select][:, 0])
     leaders = np.asarray([numbers[0] for numbers in members], np.int64)[order]
     return Summary(
         over=over,

@@ -2,6 +2,7 @@ r"""What varies between experiments: a column for each field, under its dotted p
 
 import dataclasses
 import math
+import operator
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -31,6 +32,25 @@ def varying_fields(experiments: Sequence[Any]) -> Table:
     found: Table = {}
     _walk("", list(experiments), found, named=True)
     return found
+
+
+def judged_apart(metric: str, experiments: Sequence[Any]) -> str:
+    """Return the part by which a metric is measured and in which the experiments differ; "" if there is none.
+
+    >>> import funcnet as fn
+    >>> one = fn.Experiment(fn.mlp(8, 3), fn.SoftmaxCrossEntropy(), fn.SGD(0.1))
+    >>> two = fn.replace(one, {"loss": fn.SoftmaxCrossEntropy(label_smoothing=0.1)})
+    >>> judged_apart("validation_loss", [one, two]), judged_apart("validation_accuracy", [one, two])
+    ('loss', '')
+    """
+    own = {"objective": ("loss", "regularizer"), "gradient_norm": ("loss", "regularizer")}
+    parts = own.get(metric, ("loss",) if metric.endswith("_loss") else ())
+    for part in parts:
+        found: Table = {}
+        _walk(part, [operator.attrgetter(part)(experiment) for experiment in experiments], found)
+        if found:
+            return part
+    return ""
 
 
 def _walk(path: str, nodes: list[Any], found: Table, named: bool = False) -> None:
