@@ -17,7 +17,7 @@ import numpy as np
 from funcnet.checking import check
 from funcnet.checking.registry import cases
 from funcnet.checking.report import Report
-from funcnet.checking.subject import is_optimizer
+from funcnet.checking.subject import is_layer, is_optimizer
 from funcnet.errors import raise_error
 
 
@@ -79,7 +79,7 @@ def _arguments(rule: Any, shapes: list[tuple[int, ...]], rng: np.random.Generato
     """Draw example arguments of the shapes, or of a small default for the kind of rule."""
     if is_optimizer(rule):
         return []
-    if hasattr(rule, "init") and hasattr(rule, "out_shape"):
+    if is_layer(rule):
         x = rng.normal(size=shapes[0] if shapes else (4, 3))
         return [rule.init(jax.random.key(int(rng.integers(1000))), x.shape[1:]), x]
     return [rng.normal(size=shape) for shape in shapes or [(4, 3)]]

@@ -9,13 +9,14 @@ The same walk serves to look beneath a custom derivative: with real numbers and 
 that JAX would have differentiated by itself.
 """
 
+import functools
+import importlib
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Literal
 
 _ANALYTIC = {
     "add",
@@ -37,6 +38,7 @@ _ANALYTIC = {
     "pow",
     "square",
     "dot_general",
+    "conv_general_dilated",
     "reduce_sum",
     "cumsum",
     "add_any",
@@ -51,7 +53,9 @@ _STRUCTURAL = {
     "concatenate",
     "slice",
     "dynamic_slice",
+    "dynamic_update_slice",
     "gather",
+    "scatter",
     "scatter-add",
     "rev",
     "pad",
@@ -86,6 +90,16 @@ _CALLS = {
 }
 
 
+@functools.cache
+def _core() -> Any:
+    """Return the module of traced programs; it is imported late, since a tenth of a second comes with it."""
+    return importlib.import_module("jax.extend.core")
+
+
+def _is_literal(atom: Any) -> bool:
+    return isinstance(atom, _core().Literal)
+
+
 class NotApplicable(Exception):
     """A witness cannot judge this rule; the message says why."""
 
@@ -117,7 +131,7 @@ def walk(jaxpr: Any, consts: Any, arguments: Any, equation: Callable[..., Any]) 
     values.update(zip(jaxpr.invars, arguments, strict=True))
 
     def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, Literal) else values[atom]
+        return atom.val if _is_literal(atom) else values[atom]
 
     for eqn in jaxpr.eqns:
         found = equation(eqn, [read(atom) for atom in eqn.invars])
@@ -130,7 +144,7 @@ def inner_program(eqn: Any) -> tuple[Any, Any]:
     for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
         inner = eqn.params.get(name)
         if inner is not None:
-            return (inner.jaxpr, inner.consts) if isinstance(inner, ClosedJaxpr) else (inner, ())
+            return (inner.jaxpr, inner.consts) if isinstance(inner, _core().ClosedJaxpr) else (inner, ())
     raise NotApplicable(f"{eqn.primitive.name} hides its program")
 
 
@@ -231,7 +245,7 @@ def _check(jaxpr: Any, dependent: list[bool]) -> list[bool]:
     """Raise NotApplicable for the first equation on the way from the input that has no complex form."""
     known = dict(zip(jaxpr.invars, dependent, strict=True))
     for eqn in jaxpr.eqns:
-        taints = [not isinstance(atom, Literal) and known.get(atom, False) for atom in eqn.invars]
+        taints = [not _is_literal(atom) and known.get(atom, False) for atom in eqn.invars]
         name = eqn.primitive.name
         if name in _CALLS:
             outs = _check(inner_program(eqn)[0], taints)
@@ -241,7 +255,7 @@ def _check(jaxpr: Any, dependent: list[bool]) -> list[bool]:
             integral = all(not jnp.issubdtype(getattr(v.aval, "dtype", np.int32), jnp.inexact) for v in eqn.outvars)
             outs = [any(taints) and not integral] * len(eqn.outvars)
         known.update(zip(eqn.outvars, outs, strict=True))
-    return [not isinstance(atom, Literal) and known.get(atom, False) for atom in jaxpr.outvars]
+    return [not _is_literal(atom) and known.get(atom, False) for atom in jaxpr.outvars]
 
 
 def narrowest(jaxpr: Any, dependent: list[bool]) -> Any:
@@ -249,7 +263,7 @@ def narrowest(jaxpr: Any, dependent: list[bool]) -> Any:
     known = dict(zip(jaxpr.invars, dependent, strict=True))
     found: list[Any] = []
     for eqn in jaxpr.eqns:
-        taints = [not isinstance(atom, Literal) and known.get(atom, False) for atom in eqn.invars]
+        taints = [not _is_literal(atom) and known.get(atom, False) for atom in eqn.invars]
         if eqn.primitive.name in _CALLS:
             inner = inner_program(eqn)[0]
             deeper = narrowest(inner, taints)

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcnet.checking.form import Subject
-from funcnet.checking.layout import Layout, cast_tree, layout_of, wide
+from funcnet.checking.form import Subject, follows_data, leaves_by_path
+from funcnet.checking.layout import Layout, cast_tree, layout_of, leaf_path, wide
 from funcnet.checking.programs import Programs, first_line
 
 
@@ -92,10 +92,11 @@ def check_backward(programs: Programs, w: np.ndarray) -> tuple[np.ndarray | None
             dy = programs.arrays(programs.cotangent(row))
             given = _snapshot(dy)
             try:
-                gradient = subject.backward(point, saved, dy)
+                whole = subject.backward(point, saved, dy)
             except Exception as error:  # whatever a stranger's backward raises
                 return None, [*breaches, Breach("backward runs", f"backward raised {first_line(error)}")]
-            wrong = _tree_breaches(layout, point, gradient)
+            gradient = subject.moving(whole)
+            wrong = _tree_breaches(layout, point, gradient) or _held_breaches(subject, whole)
             if wrong:
                 return None, [*breaches, *wrong]
             rows.append(layout.flatten(gradient).astype(np.float64))
@@ -112,9 +113,8 @@ def check_backward(programs: Programs, w: np.ndarray) -> tuple[np.ndarray | None
                             f"backward changed {what} in place: a second call would see other numbers",
                         ),
                     ]
-        again = layout.flatten(subject.backward(point, saved, programs.arrays(programs.cotangent(w[0])))).astype(
-            np.float64
-        )
+        twice = subject.moving(subject.backward(point, saved, programs.arrays(programs.cotangent(w[0]))))
+        again = layout.flatten(twice).astype(np.float64)
     hand = np.stack(rows)
     if not np.array_equal(again, hand[0], equal_nan=True):
         breaches.append(
@@ -168,6 +168,19 @@ def _tree_breaches(layout: Layout, point: Any, gradient: Any) -> list[Breach]:
             return [
                 Breach("the gradient is of a floating dtype", f"the gradient of {path} is {np.asarray(leaf).dtype}")
             ]
+    return []
+
+
+def _held_breaches(subject: Subject, gradient: Any) -> list[Breach]:
+    """Require zeros for what follows the data, and nothing for whole numbers."""
+    found = leaves_by_path(gradient)
+    for path, leaf in subject.held:
+        name, own = leaf_path(path), found.get(path)
+        if follows_data(subject.kind, path) and (own is None or np.shape(own) != np.shape(leaf) or np.any(own)):
+            words = f"{name} follows the data: its gradient must be zeros of its shape"
+            return [Breach("what is not trained has gradient 0", f"{words}, so that no optimizer moves it")]
+        if own is not None and np.any(own):
+            return [Breach("whole numbers have no gradient", f"{name} holds whole numbers: its gradient must be None")]
     return []
 
 

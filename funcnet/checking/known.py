@@ -24,7 +24,7 @@ def known_vector(e: Evidence, known: Any) -> np.ndarray | str:
     parts = expected if isinstance(expected, tuple) and len(expected) == len(names) > 1 else (expected,)
     if len(parts) != len(names):
         return f"it has {len(parts)} parts for {', '.join(names)}"
-    leaves, wanted = jax.tree.leaves(parts), e.layout.shapes
+    leaves, wanted = jax.tree.leaves(e.subject.moving(dict(zip(names, parts, strict=True)))), e.layout.shapes
     if len(leaves) != len(wanted) or any(
         np.size(leaf) != int(np.prod(shape, dtype=int)) for leaf, shape in zip(leaves, wanted, strict=False)
     ):

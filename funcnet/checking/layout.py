@@ -22,10 +22,9 @@ def wide() -> AbstractContextManager[Any]:
 
 def is_floating(leaf: Any) -> bool:
     """Tell whether a leaf holds real numbers: a float or an array of a floating dtype, 16-bit ones included."""
-    if isinstance(leaf, float):
-        return True
-    dtype = getattr(leaf, "dtype", None)
-    return dtype is not None and bool(jnp.issubdtype(dtype, jnp.floating))
+    if isinstance(leaf, (np.ndarray, np.generic, jax.Array, jax.ShapeDtypeStruct)):
+        return bool(jnp.issubdtype(leaf.dtype, jnp.floating))
+    return isinstance(leaf, float)
 
 
 def as_arrays(tree: Any) -> Any:
@@ -36,6 +35,8 @@ def as_arrays(tree: Any) -> Any:
     """
     if isinstance(tree, float):
         return np.asarray(tree)
+    if isinstance(tree, np.ndarray):
+        return tree.astype(tree.dtype.newbyteorder("="), copy=False)
     if isinstance(tree, list) and tree and _all_numbers(tree):
         return np.asarray(tree)
     if isinstance(tree, dict):
@@ -117,11 +118,12 @@ def layout_of(tree: Any) -> Layout:
     found, treedef = jax.tree_util.tree_flatten_with_path(tree)
     shapes = tuple(np.shape(leaf) for _, leaf in found)
     sizes = [int(np.prod(shape, dtype=int)) for shape in shapes]
-    paths = tuple(_path_name(path) for path, _ in found)
+    paths = tuple(leaf_path(path) for path, _ in found)
     return Layout(treedef, paths, shapes, tuple(int(o) for o in np.cumsum([0, *sizes])))
 
 
-def _path_name(path: tuple[Any, ...]) -> str:
+def leaf_path(path: tuple[Any, ...]) -> str:
+    """Return a path as one would write it, the name of the argument first."""
     if path and isinstance(path[0], jax.tree_util.DictKey):
         return str(path[0].key) + jax.tree_util.keystr(path[1:])
     return jax.tree_util.keystr(path) or "y"

@@ -19,7 +19,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import jaxpr_as_fun
 
 from funcnet.checking.complex_step import NotApplicable, complexified, narrowest, without_custom_vjp
 from funcnet.checking.form import Subject
@@ -116,7 +115,7 @@ class Programs:
 
     def value(self, vector: Any, constants: Any) -> Any:
         """Return y, as a vector, of a point, as a vector, by the traced program."""
-        return jaxpr_as_fun(self._traced)(vector, *jax.tree.leaves(constants))[0]
+        return jax.core.eval_jaxpr(self._traced.jaxpr, self._traced.consts, vector, *jax.tree.leaves(constants))[0]
 
     def cotangent(self, w: Any) -> Any:
         """Return a cotangent, given as a vector, in the tree and dtypes of y."""
@@ -128,7 +127,7 @@ class Programs:
         """Return the hand-written gradient at `vector`, with what forward saved at `saving`."""
         point = self.layout.unflatten(vector)
         _, saved = self.forward(self.layout.unflatten(saving), constants)
-        return self.layout.flatten_traced(self.subject.backward(point, saved, self.cotangent(w)))
+        return self.layout.flatten_traced(self.subject.moving(self.subject.backward(point, saved, self.cotangent(w))))
 
     # -- running them ------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ import importlib
 from typing import Any, NamedTuple
 
 from funcnet.checking.report import Report
+from funcnet.checking.run import check
 from funcnet.records import replace
 
 _KINDS = ("activations", "losses", "regularizers", "layers", "optimizers")
@@ -37,8 +38,6 @@ class Example(NamedTuple):
 
     def check(self, **options: Any) -> Report:
         """Check the rule at these arguments; see `funcnet.check`."""
-        from funcnet.checking import check
-
         return check(self.rule, *self.arguments, **{"known": self.known, **options})
 
 

@@ -14,7 +14,7 @@ from funcnet.checking.evidence import Evidence
 from funcnet.checking.form import rule_name
 from funcnet.checking.judge import Judgement, judge
 from funcnet.checking.known import compare_known
-from funcnet.checking.layout import as_arrays
+from funcnet.checking.layout import as_arrays, leaf_path
 from funcnet.checking.optimizers import SCOPE, check_optimizer, example_parameters
 from funcnet.checking.precision import rounding
 from funcnet.checking.report import Leaf, Report
@@ -23,10 +23,9 @@ from funcnet.checking.symbolic import symbolic
 from funcnet.checking.transforms import second_order, under_jit, under_vmap
 
 
-def run_check(
+def check(
     rule: Any,
-    arguments: tuple[Any, ...],
-    *,
+    *arguments: Any,
     gradient: Callable[..., Any] | None = None,
     argnums: int | Sequence[int] | None = None,
     known: Any = None,
@@ -38,7 +37,45 @@ def run_check(
     tolerance: float = 1e-12,
     max_elements: int = 64,
 ) -> Report:
-    """Check one rule; the parameters and the outcome are described at `funcnet.check`."""
+    r"""Check a gradient by independent witnesses and return a report, true when it passes.
+
+    Args:
+        rule: an activation, layer, chain, loss, regularizer or optimizer; anything with their methods; a pair
+            `(forward, backward)` with `forward(*arguments) -> (y, saved)` and `backward(saved, dy) -> gradients`;
+            a function with a claimed `gradient`; or a function whose own derivative in JAX is checked, such as a
+            `jax.custom_vjp`.
+        *arguments: example arguments of forward. A layer takes `params, x` and, for training, a key or a seed; a loss
+            `prediction, target` and perhaps weights; an optimizer nothing, or parameters and, with `known`, a tuple of
+            gradients.
+        gradient: for a function that returns one number: what is claimed to be its gradient, called with the same
+            arguments. For a function of each element alone: its derivative.
+        argnums: which arguments a pair or a function is differentiated by; all with floating-point numbers by default.
+            Whole numbers in them are held fixed, as are a layer's tokens and its running means.
+        known: the gradient for a dy of ones, where it is known from elsewhere, or stated at a kink; of an optimizer the
+            parameters after the given gradients.
+        seed: decides cotangents and directions.
+        dtypes: narrower dtypes in which to measure rounding.
+        transforms: whether to repeat the gradient under `jit` and `vmap`.
+        second: whether to compare Hessian-vector products.
+        formula: whether SymPy differentiates `FORMULA` where a rule states one.
+        tolerance: how far, relative to what was summed up, automatic differentiation may be away in 64 bits.
+        max_elements: how many elements are differentiated numerically, spread over the leaves; in larger examples all
+            others are judged by automatic differentiation and by directional derivatives.
+
+    Returns:
+        A `Report`.
+
+    Raises:
+        TypeError, ValueError: where there is nothing to check: integer inputs, empty arrays, a class for an instance.
+
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> bool(fn.check(fn.relu, jnp.asarray([-1.0, 0.0, 2.0])))
+    True
+    >>> wrong = fn.check(jnp.sum, jnp.asarray([1.0, 2.0]), gradient=lambda x: x)
+    >>> bool(wrong)
+    False
+
+    """
     started = time.perf_counter()
     if is_optimizer(rule):
         given = [as_arrays(argument) for argument in arguments]
@@ -79,7 +116,7 @@ def run_check(
             **parts,
         )
 
-    notes: list[str] = list(subject.notes)
+    notes: list[str] = [f"{', '.join(leaf_path(path) for path, _ in subject.held)} held fixed"] if subject.held else []
     if programs is None or breaches_:
         return report()
     evidence = Evidence(subject, seed, max_elements=max_elements, programs=programs)

@@ -132,5 +132,4 @@ def _rest(arguments: tuple[Any, ...], chosen: tuple[int, ...]) -> tuple[Any, ...
 
 
 def _differentiable(argument: Any) -> bool:
-    leaves = jax.tree.leaves(argument)
-    return bool(leaves) and all(is_floating(leaf) for leaf in leaves)
+    return any(is_floating(leaf) for leaf in jax.tree.leaves(argument))

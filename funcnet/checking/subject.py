@@ -1,20 +1,36 @@
-r"""Subjects: what kind of rule was handed over, brought into the one form of `form.py`."""
+r"""Subjects: what kind of rule was handed over, brought into the one form of `form.py`.
 
+The package's kinds are known by their bases, layers of anyone by their protocol. A stranger's rule without a base is
+what its methods take, as the protocols state it: a layer if `backward` takes (params, saved, dy), a loss if `forward`
+takes a target second; else forward and backward are a pair like any other.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcnet.checking.form import Subject, parameter_names, rule_name
-from funcnet.checking.layout import as_arrays, is_floating
+from funcnet.activations.base import Activation
+from funcnet.checking.form import Subject, hold, parameter_names, rule_name
+from funcnet.checking.layout import as_arrays, is_floating, leaf_path
 from funcnet.checking.strangers import claimed_gradient, differentiated, pair
 from funcnet.errors import describe, raise_error
+from funcnet.losses.base import Loss
+from funcnet.protocols import Activation as AnyRule  # forward and backward are all that it asks for
+from funcnet.protocols import Layer, Optimizer
+from funcnet.regularizers.base import Regularizer
 
 
 def is_optimizer(rule: Any) -> bool:
     """Tell whether `rule` speaks the optimizer protocol rather than having a forward and a backward."""
-    return hasattr(rule, "init") and hasattr(rule, "update") and not hasattr(rule, "forward")
+    return isinstance(rule, Optimizer) and not isinstance(rule, AnyRule)
+
+
+def is_layer(rule: Any) -> bool:
+    """Tell whether `rule` speaks the protocol of layers, or at least has its backward."""
+    return isinstance(rule, Layer) or (isinstance(rule, AnyRule) and len(parameter_names(rule.backward)) >= 3)
 
 
 def subject_of(rule: Any, arguments: tuple[Any, ...], gradient: Any = None, argnums: Any = None) -> Subject:
@@ -26,7 +42,7 @@ def subject_of(rule: Any, arguments: tuple[Any, ...], gradient: Any = None, argn
         subject = claimed_gradient(rule, arguments, gradient, argnums)
     elif isinstance(rule, (tuple, list)) and len(rule) == 2 and all(map(callable, rule)):
         subject = pair(rule_name(rule[0]), rule[0], rule[1], arguments, argnums, rule)
-    elif hasattr(rule, "forward") and hasattr(rule, "backward"):
+    elif isinstance(rule, AnyRule):
         subject = _record(rule, arguments, argnums)
     elif callable(rule):
         subject = differentiated(rule, arguments, argnums)
@@ -37,73 +53,84 @@ def subject_of(rule: Any, arguments: tuple[Any, ...], gradient: Any = None, argn
             "fn.check((forward, backward), x) for two functions, fn.check(f, x, gradient=df) for a claimed gradient",
             TypeError,
         )
-    _check_point(subject.point)
-    return subject
+    _check_point(subject)
+    return hold(subject)
 
 
 def _record(rule: Any, arguments: tuple[Any, ...], argnums: Any) -> Subject:
-    """Recognise funcnet's kinds by the names of the parameters of forward and backward."""
-    name = rule_name(rule)
+    """Bring a rule with forward and backward into the form, by its kind."""
     names = parameter_names(rule.forward)
-    before = parameter_names(rule.backward)
-    stated = tuple(rule.kinks()) if hasattr(rule, "kinks") else ()
-    if len(before) >= 3:
-        arguments = _with_key(arguments)
-        _require(arguments, 2, name, "params and x", names)
-        return Subject(
-            name,
-            "layer",
-            lambda point, constants: rule.forward(point["params"], point["x"], *constants),
-            lambda point, saved, dy: dict(
-                zip(("params", "x"), _two(rule.backward(point["params"], saved, dy)), strict=True)
-            ),
-            {"params": arguments[0], "x": arguments[1]},
-            arguments[2:],
-            rule,
-            composite=_is_composite(rule),
-        )
-    if len(names) >= 2 and names[1] in ("target", "targets", "label", "labels", "y_true"):
-        _require(arguments, 2, name, "a prediction and a target", names)
-        return Subject(
-            name,
-            "loss",
-            lambda point, constants: rule.forward(point["prediction"], *constants),
-            lambda point, saved, dy: {"prediction": rule.backward(saved, dy)},
-            {"prediction": arguments[0]},
-            arguments[1:],
-            rule,
-            stated,
-        )
-    if len(names) == 1:
-        _require(arguments, 1, name, f"one argument, {names[0]}", names)
-        kind = "regularizer" if names[0] == "params" else "activation"
-        return Subject(
-            name,
-            kind,
-            lambda point, constants: rule.forward(point[names[0]]),
-            lambda point, saved, dy: {names[0]: rule.backward(saved, dy)},
-            {names[0]: arguments[0]},
-            (),
-            rule,
-            stated,
-        )
-    return pair(name, rule.forward, rule.backward, arguments, argnums, rule)
+    if is_layer(rule):
+        return _layer(rule, _with_key(arguments))
+    if isinstance(rule, Loss) or names[1:2] == ["target"]:
+        _require(rule, arguments, 2, "a prediction and a target", names)
+        return _first(rule, "loss", "prediction", arguments)
+    if isinstance(rule, (Activation, Regularizer)) or len(names) == 1:
+        kind = "regularizer" if isinstance(rule, Regularizer) else "activation"
+        _require(rule, arguments, 1, f"one argument, {names[0]}", names)
+        return _first(rule, kind, names[0], arguments)
+    return pair(rule_name(rule), rule.forward, rule.backward, arguments, argnums, rule)
 
 
-def _check_point(point: dict[str, Any]) -> None:
-    """Require floating leaves, and at least one number."""
-    leaves = jax.tree_util.tree_leaves_with_path(point)
-    for path, leaf in leaves:
-        if not is_floating(leaf):
-            name = str(path[0].key) + jax.tree_util.keystr(path[1:])
+def _layer(rule: Any, arguments: tuple[Any, ...]) -> Subject:
+    _require(rule, arguments, 2, "params and x", parameter_names(rule.forward))
+
+    def forward(point: Any, constants: Any) -> Any:
+        return rule.forward(point["params"], point["x"], *constants)
+
+    def backward(point: Any, saved: Any, dy: Any) -> Any:
+        found = rule.backward(point["params"], saved, dy)
+        if not isinstance(found, tuple) or len(found) != 2:
+            raise TypeError(f"backward of a layer must return (dparams, dx), but returned {describe(found)}")
+        return dict(zip(("params", "x"), found, strict=True))
+
+    point = {"params": arguments[0], "x": arguments[1]}
+    return Subject(
+        rule_name(rule), "layer", forward, backward, point, arguments[2:], rule, composite=_is_composite(rule)
+    )
+
+
+def _first(rule: Any, kind: str, name: str, arguments: tuple[Any, ...]) -> Subject:
+    """Differentiate a rule by its first argument."""
+    stated: Callable[[], Any] = getattr(rule, "kinks", tuple)
+    return Subject(
+        rule_name(rule),
+        kind,
+        lambda point, constants: rule.forward(point[name], *constants),
+        lambda point, saved, dy: {name: rule.backward(saved, dy)},
+        {name: arguments[0]},
+        arguments[1:],
+        rule,
+        tuple(stated()),
+    )
+
+
+def _is_composite(rule: Any) -> bool:
+    """Tell whether a layer holds other rules."""
+
+    def is_rule(value: Any) -> bool:
+        return isinstance(value, (Activation, Layer))
+
+    return any(map(is_rule, jax.tree.leaves(getattr(rule, "__dict__", {}), is_leaf=is_rule)))
+
+
+def _check_point(subject: Subject) -> None:
+    """Require at least one number to differentiate, and parameters and single arrays that can be differentiated."""
+    for name, tree in subject.point.items():
+        leaves = jax.tree_util.tree_leaves_with_path({name: tree})
+        whole = [(path, leaf) for path, leaf in leaves if not is_floating(leaf)]
+        tokens = subject.kind == "layer" and name == "x"
+        if whole and not tokens and (name == "params" or len(whole) == len(leaves)):
+            path, leaf = whole[0]
             raise_error(
-                f"{name} must be a floating-point array to be differentiated",
+                f"{leaf_path(path)} must be a floating-point array to be differentiated",
                 f"got {describe(leaf)}",
                 "jnp.asarray(x, jnp.float32), or another argument",
                 TypeError,
             )
-    if not sum(np.size(leaf) for _, leaf in leaves):
-        shapes = ", ".join(str(np.shape(leaf)) for _, leaf in leaves) or "no arrays"
+    leaves = jax.tree.leaves(subject.point)
+    if not sum(np.size(leaf) for leaf in leaves if is_floating(leaf)):
+        shapes = ", ".join(str(np.shape(leaf)) for leaf in leaves) or "no arrays"
         raise_error(
             "there must be at least one number to differentiate", f"got {shapes}", "an example that is not empty"
         )
@@ -111,27 +138,20 @@ def _check_point(point: dict[str, Any]) -> None:
 
 def _with_key(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     """Make a key of a layer's third argument where it is a seed."""
-    if len(arguments) < 3 or np.shape(arguments[2]) != ():
+    if (
+        len(arguments) < 3
+        or np.shape(arguments[2]) != ()
+        or not jnp.issubdtype(jnp.result_type(arguments[2]), np.integer)
+    ):
         return arguments
-    seed = arguments[2]
-    dtype = seed.dtype if hasattr(seed, "dtype") else np.asarray(seed).dtype
-    if not jnp.issubdtype(dtype, np.integer):
-        return arguments
-    return (*arguments[:2], jax.random.key(int(seed)), *arguments[3:])
+    return (*arguments[:2], jax.random.key(int(arguments[2])), *arguments[3:])
 
 
-def _is_composite(rule: Any) -> bool:
-    return bool(getattr(rule, "layers", ()))
-
-
-def _require(arguments: tuple[Any, ...], count: int, name: str, what: str, names: list[str]) -> None:
+def _require(rule: Any, arguments: tuple[Any, ...], count: int, what: str, names: list[str]) -> None:
     if len(arguments) < count or len(arguments) > max(count, len(names)):
         raise_error(
-            f"{name} must be checked with {what}", f"got {len(arguments)} arguments", f"({', '.join(names)})", TypeError
+            f"{rule_name(rule)} must be checked with {what}",
+            f"got {len(arguments)} arguments",
+            f"({', '.join(names)})",
+            TypeError,
         )
-
-
-def _two(found: Any) -> Any:
-    if not isinstance(found, tuple) or len(found) != 2:
-        raise TypeError(f"backward of a layer must return (dparams, dx), but returned {describe(found)}")
-    return found
