@@ -3,13 +3,8 @@ r"""funcnet: neural networks as pure functions, gradients derived by hand, train
 An experiment is a pytree, every number a leaf, every choice structure; training is one pure function of it.
 """
 
-import gc
 import importlib
 from typing import TYPE_CHECKING, Any
-
-# While the rules are made the collector would walk all of JAX's objects several times: a quarter of the import.
-_collects = gc.isenabled()
-gc.disable()
 
 from funcnet import data, layers, losses, optimizers, regularizers, schedules
 from funcnet.activations import (
@@ -93,9 +88,6 @@ from funcnet.trees import global_norm
 
 if TYPE_CHECKING:
     from funcnet import linear
-
-if _collects:
-    gc.enable()
 
 # Activations that are made without arguments stand ready as instances.
 elu = ELU()
