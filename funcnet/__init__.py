@@ -60,7 +60,7 @@ from funcnet.optimizers import (
     WeightDecay,
     preset,
 )
-from funcnet.records import paths, record, replace
+from funcnet.records import choice, integer, number, part, paths, record, replace
 from funcnet.regularizers import L1, L2, ElasticNet, MaxNorm
 from funcnet.results import Results
 from funcnet.schedules import Constant, Cosine, ExponentialDecay, InverseTime, OneCycle, StepDecay, Warmup
@@ -180,6 +180,7 @@ __all__ = [
     "WeightDecay",
     "backprop",
     "check",
+    "choice",
     "cost",
     "data",
     "elu",
@@ -190,6 +191,7 @@ __all__ = [
     "hard_sigmoid",
     "hard_tanh",
     "identity",
+    "integer",
     "layers",
     "leaky_relu",
     "linear",
@@ -198,7 +200,9 @@ __all__ = [
     "losses",
     "mish",
     "mlp",
+    "number",
     "optimizers",
+    "part",
     "paths",
     "plan",
     "preset",

@@ -31,193 +31,107 @@ ValueError: Spring.stiffness must be above 0, but got -1.0. Try: a number above 
 """
 
 import dataclasses
-import difflib
-import numbers
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar, dataclass_transform
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, dataclass_transform
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcnet.errors import describe, is_concrete, raise_error
+from funcnet.errors import describe, is_concrete, near_misses, raise_error, shown
+from funcnet.fields import Bounds, Number, Vector, checked, choice, integer, number, part
 
-Number: TypeAlias = float | jax.Array | np.ndarray
-Vector: TypeAlias = Sequence[float] | jax.Array | np.ndarray
 T = TypeVar("T")
 
+_RECORDS: set[type[Any]] = set()
 
-@dataclasses.dataclass(frozen=True)
-class _Bounds:
-    """What a field may hold; `role` is one of number, integer, choice, part."""
-
-    role: str
-    at_least: float | None = None
-    above: float | None = None
-    at_most: float | None = None
-    below: float | None = None
-    optional: bool = False
-    schedule: bool = False
-    vector: bool = False
-    options: tuple[Any, ...] = ()
-
-    def words(self) -> str:
-        """Say the interval in words, for instance 'at least 0 and below 1'."""
-        limits = [("at least", self.at_least), ("above", self.above), ("at most", self.at_most), ("below", self.below)]
-        return " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None) or "finite"
-
-    def admits(self, value: np.ndarray) -> bool:
-        """Tell whether every element is finite and inside the interval (an infinity must be asked for)."""
-        inside = np.isfinite(value)
-        if self.at_least is not None:
-            inside &= value >= self.at_least
-        if self.above is not None:
-            inside &= value > self.above
-        if self.at_most is not None:
-            inside &= value <= self.at_most
-        if self.below is not None:
-            inside &= value < self.below
-        return bool(np.all(inside))
-
-
-def _field(default: Any, bounds: _Bounds, kw_only: bool = False) -> Any:
-    return dataclasses.field(default=default, metadata={"bounds": bounds}, kw_only=kw_only)
-
-
-def number(
-    default: Any = dataclasses.MISSING,
-    *,
-    at_least: float | None = None,
-    above: float | None = None,
-    at_most: float | None = None,
-    below: float | None = None,
-    optional: bool = False,
-    schedule: bool = False,
-    vector: bool = False,
-) -> Any:
-    """Declare a field that is a real number, hence a leaf.
-
-    `schedule` lets a schedule stand in its place, `vector` a list of numbers, one for each class or the like.
-    """
-    optional = optional or default is None
-    return _field(default, _Bounds("number", at_least, above, at_most, below, optional, schedule, vector))
-
-
-def integer(default: Any = dataclasses.MISSING, *, at_least: int = 0, at_most: int = 2**31 - 1) -> Any:
-    """Declare a field that is a whole number which may vary in a sweep, hence a leaf."""
-    return _field(default, _Bounds("integer", at_least=at_least, at_most=at_most))
-
-
-def choice(
-    default: Any = dataclasses.MISSING,
-    *,
-    options: tuple[Any, ...] = (),
-    at_least: int | None = None,
-    optional: bool = False,
-    kw_only: bool = False,
-) -> Any:
-    """Declare a static field: a flag, a name out of `options`, or a whole number of `at_least` so much."""
-    bounds = _Bounds("choice", at_least=at_least, options=options, optional=optional or default is None)
-    return _field(default, bounds, kw_only)
-
-
-def part(default: Any = dataclasses.MISSING) -> Any:
-    """Declare a field that holds a record, a tuple of records or None, hence a subtree."""
-    return _field(default, _Bounds("part"))
-
-
-def _checked(owner: str, name: str, value: Any, bounds: _Bounds) -> Any:
-    """Validate one field's value and return it in its plain form (a Python number where it was one)."""
-    label = f"{owner}.{name}"
-    if value is None and bounds.optional:
-        return None
-    if bounds.role == "choice":
-        return _checked_choice(label, value, bounds)
-    if bounds.vector and isinstance(value, (list, tuple)):
-        value = np.asarray(value)
-    if bounds.schedule and is_record(value) and callable(value):
-        return value
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.ndarray, jax.Array)):
-        wanted = "a number or a schedule" if bounds.schedule else "a number"
-        raise_error(f"{label} must be {wanted}", f"got {describe(value)}", f"{wanted} {bounds.words()}", TypeError)
-    if not is_concrete(value):
-        return value
-    array = np.asarray(value)
-    kinds = "iu" if bounds.role == "integer" else "iuf"
-    if array.dtype.kind not in kinds and not jnp.issubdtype(array.dtype, jnp.floating):
-        raise_error(
-            f"{label} must be a {bounds.role}", f"got {describe(value)}", f"a {bounds.role} {bounds.words()}", TypeError
-        )
-    if bounds.role == "integer" and array.dtype.kind not in "iu":
-        raise_error(f"{label} must be a whole number", f"got {describe(value)}", f"an int {bounds.words()}", TypeError)
-    if not bounds.admits(array.astype(np.float64)):
-        raise_error(f"{label} must be {bounds.words()}", f"got {value}", f"a number {bounds.words()}")
-    if isinstance(value, (np.ndarray, jax.Array)) and not isinstance(value, np.generic):
-        return value
-    return int(array) if bounds.role == "integer" else float(array)
-
-
-def _checked_choice(label: str, value: Any, bounds: _Bounds) -> Any:
-    if bounds.options and value not in bounds.options:
-        offered = ", ".join(map(repr, bounds.options))
-        close = difflib.get_close_matches(str(value), [str(o) for o in bounds.options], n=1)
-        raise_error(f"{label} must be one of {offered}", f"got {value!r}", f"{close[0]!r}" if close else offered)
-    if bounds.at_least is not None:
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-            raise_error(
-                f"{label} must be a whole number",
-                f"got {describe(value)}",
-                f"an int of at least {bounds.at_least}",
-                TypeError,
-            )
-        if value < bounds.at_least:
-            raise_error(
-                f"{label} must be at least {bounds.at_least}",
-                f"got {value}",
-                f"{label.split('.')[-1]}={bounds.at_least} or more",
-            )
-        return int(value)
-    try:
-        hash(value)
-    except TypeError:
-        raise_error(
-            f"{label} is structure and must be hashable",
-            f"got {describe(value)}",
-            "a tuple instead of a list or array",
-            TypeError,
-        )
-    return value
+__all__ = [
+    "Number",
+    "Vector",
+    "canonical",
+    "cast",
+    "children",
+    "choice",
+    "integer",
+    "is_record",
+    "is_record_class",
+    "number",
+    "part",
+    "paths",
+    "rebuilt",
+    "record",
+    "record_classes",
+    "replace",
+]
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(number, integer, choice, part))
 def record(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass that is a pytree and validates its plain numbers at construction.
 
-    A `__post_init__` of the class runs after its fields have been checked one by one.
+    A `__post_init__` of the class runs after its fields have been checked one by one, and after those of its bases.
+    Records of one class are equal, and have one hash, if their fields are, arrays by value.
     """
-    relations = cls.__dict__.get("__post_init__")
+    if is_record_class(cls):
+        return cls
+    made: Any = cls
+    own_init = vars(cls).get("__init__")
+    # A subclass without fields of its own keeps a constructor such as that of Chain(*layers).
+    inherits = not inspect.get_annotations(cls) and any(map(is_record_class, cls.__mro__))
+    relations = [vars(base).get("__relation__", vars(base).get("__post_init__")) for base in reversed(cls.__mro__)]
+    made.__relation__ = vars(cls).get("__post_init__")
 
     def __post_init__(self: Any) -> None:
-        for name, bounds in specifications:
-            if bounds.role != "part":
-                object.__setattr__(self, name, _checked(cls.__name__, name, getattr(self, name), bounds))
-        if relations is not None:
-            relations(self)
+        if not is_record(self):
+            must = f"{type(self).__name__} inherits from a record and must be one itself"
+            raise_error(must, "it is not", "@fn.record in the line above the class", TypeError)
+        for name, bounds in specifications.items():
+            value = vars(self)[name]
+            if not (bounds.schedule and is_record(value) and callable(value)):
+                object.__setattr__(self, name, checked(f"{cls.__name__}.{name}", value, bounds))
+        for relation in relations:
+            if relation is not None:
+                relation(self)
 
-    cls.__post_init__ = __post_init__  # type: ignore[attr-defined]
-    own_init = "__init__" in cls.__dict__
-    cls = dataclasses.dataclass(frozen=True, init=not own_init)(cls)
-    specifications = []
+    made.__post_init__ = __post_init__
+    if "__eq__" not in vars(cls):
+        made.__eq__, made.__hash__ = _equal, _hash
+    cls = dataclasses.dataclass(frozen=True, eq=False, init=own_init is None and not inherits)(cls)
+    specifications: dict[str, Bounds] = {}
     for item in dataclasses.fields(cls):  # type: ignore[arg-type]
         if "bounds" not in item.metadata:
             raise TypeError(f"{cls.__name__}.{item.name} must be declared with number, integer, choice or part.")
-        specifications.append((item.name, item.metadata["bounds"]))
-    inner = tuple(name for name, bounds in specifications if bounds.role != "choice")
-    static = tuple(name for name, bounds in specifications if bounds.role == "choice")
+        specifications[item.name] = item.metadata["bounds"]
+    if own_init is not None:
+        made.__init__ = _also_by_fields(own_init, set(specifications))
+    _register(cls, specifications)
+    return cls
+
+
+def _also_by_fields(init: Callable[..., None], names: set[str]) -> Callable[..., None]:
+    """Let a constructor such as Chain(*layers) take its fields by name as well, as `dataclasses.replace` does."""
+
+    @functools.wraps(init)
+    def either(self: Any, *values: Any, **fields: Any) -> None:
+        if values or set(fields) != names:
+            init(self, *values, **fields)
+        else:
+            self.__dict__.update(fields)
+            self.__post_init__()
+
+    return either
+
+
+def _register(cls: type[Any], specifications: Mapping[str, Bounds]) -> None:
+    """Tell JAX how the class is flattened: choices are structure, all else is below."""
+    inner = tuple(name for name, bounds in specifications.items() if bounds.role != "choice")
+    static = tuple(name for name, bounds in specifications.items() if bounds.role == "choice")
     keys = tuple(jax.tree_util.GetAttrKey(name) for name in inner)
 
     def flatten(self: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        return tuple(getattr(self, name) for name in inner), tuple(getattr(self, name) for name in static)
+        return tuple(vars(self)[name] for name in inner), tuple(vars(self)[name] for name in static)
 
     def flatten_with_keys(self: Any) -> tuple[tuple[tuple[Any, Any], ...], tuple[Any, ...]]:
         children, choices = flatten(self)
@@ -231,13 +145,48 @@ def record(cls: type[T]) -> type[T]:
         return self
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
-    cls.__is_record__ = True  # type: ignore[attr-defined]
-    return cls
+    _RECORDS.add(cls)
+
+
+def _equal(self: Any, other: Any) -> Any:
+    if type(self) is not type(other):
+        return NotImplemented
+    return self is other or _plain(self) == _plain(other)
+
+
+def _hash(self: Any) -> int:
+    return hash(_plain(self))
+
+
+def _plain(value: Any) -> Any:
+    """Return what a field is compared and hashed by: of an array its shape and numbers, of a tracer its identity."""
+    if is_record(value):
+        return type(value), *map(_plain, children(value).values())
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, dict):
+        return frozenset((key, _plain(inner)) for key, inner in value.items())
+    if isinstance(value, jax.core.Tracer):
+        return id(value)
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        array = np.asarray(value)
+        return array.item() if array.ndim == 0 else (array.shape, *array.ravel().tolist())
+    return value
+
+
+def is_record_class(value: Any) -> bool:
+    """Tell whether `value` is a class made by `record`, not merely one that inherits from such."""
+    return isinstance(value, type) and value in _RECORDS
 
 
 def is_record(value: Any) -> bool:
     """Tell whether `value` is an instance of a class made by `record`."""
-    return getattr(type(value), "__is_record__", False)
+    return type(value) in _RECORDS
+
+
+def record_classes() -> dict[str, type[Any]]:
+    """Return all classes made by `record` in what has been imported, by module and name."""
+    return {f"{cls.__module__}.{cls.__qualname__}": cls for cls in _RECORDS}
 
 
 def cast(value: Any, like: jax.Array) -> jax.Array:
@@ -255,7 +204,7 @@ def cast(value: Any, like: jax.Array) -> jax.Array:
 def children(node: Any) -> dict[str, Any]:
     """Map the next step of a dotted path to what it leads to: a record's fields, a tuple's positions."""
     if is_record(node):
-        return {item.name: getattr(node, item.name) for item in dataclasses.fields(node)}
+        return {item.name: vars(node)[item.name] for item in dataclasses.fields(node)}
     if isinstance(node, tuple):
         return {str(index): value for index, value in enumerate(node)}
     return {}
@@ -277,16 +226,24 @@ def paths(node: Any, prefix: str = "") -> list[str]:
 def replace(root: T, changes: Mapping[str, Any]) -> T:
     """Return a copy of the record with the fields at the dotted paths replaced, in the order given.
 
-    Raises
-    ------
-    ValueError
-        When a path leads nowhere; the message lists the paths that do, near misses first.
+    Args:
+        root: a record.
+        changes: new values by dotted path, such as {"optimizer.learning_rate": 0.5}.
+
+    Raises:
+        ValueError: when a path leads nowhere; the message lists paths that do, near misses first.
+        TypeError: when `changes` is no dict from paths to values, or `root` no record.
 
     >>> import funcnet as fn
     >>> replace(fn.SGD(0.1), {"learning_rate": 0.5}).learning_rate
     0.5
 
     """
+    if not isinstance(root, tuple) and not is_record(root):
+        raise_error("replace takes a record", f"got {describe(root)}", "fn.replace(experiment, {…})", TypeError)
+    if not isinstance(changes, Mapping) or not all(isinstance(path, str) for path in changes):
+        must = "changes must be a dict from dotted paths to values"
+        raise_error(must, f"got {describe(changes)}", '{"optimizer.learning_rate": 0.1}', TypeError)
     for path, value in changes.items():
         root = _replace_one(root, root, path, path.split("."), value)
     return root
@@ -296,17 +253,20 @@ def _replace_one(root: Any, node: T, path: str, steps: list[str], value: Any) ->
     below = children(node)
     head, rest = steps[0], steps[1:]
     if head not in below:
-        known = paths(root)
-        near = difflib.get_close_matches(path, known, n=3, cutoff=0.4)
-        shown = ", ".join(near + [p for p in known if p not in near])
-        raise_error(f"a path must name a field of {type(root).__name__}", f"{path!r} leads nowhere", f"one of {shown}")
+        attempt = f"one of {near_misses(path, paths(root))}"
+        raise_error(f"a path must name a field of {type(root).__name__}", f"{shown(path)} leads nowhere", attempt)
     new = _replace_one(root, below[head], path, rest, value) if rest else value
     if isinstance(node, tuple):
         return tuple(new if name == head else old for name, old in below.items())  # type: ignore[return-value]
-    # Not dataclasses.replace: a record such as Chain(*layers) has a constructor of its own.
+    return rebuilt(node, {head: new})
+
+
+def rebuilt(node: T, fields: Mapping[str, Any], check: bool = True) -> T:
+    """Return a copy of a record with some fields replaced, all at once; `check` asks whether they may stand so."""
     copy = object.__new__(type(node))
-    copy.__dict__.update(below | {head: new})
-    copy.__post_init__()  # type: ignore[attr-defined]
+    copy.__dict__.update(children(node), **fields)
+    if check:
+        copy.__post_init__()  # type: ignore[attr-defined]
     return copy
 
 

@@ -28,7 +28,7 @@ import jax
 import numpy as np
 
 from funcnet.errors import describe, raise_error, whole_number
-from funcnet.records import Number, children, integer, is_record, number, part, paths, record, replace
+from funcnet.records import Number, children, integer, is_record, number, part, paths, rebuilt, record, replace
 from funcnet.training.experiment import Experiment
 
 _MOST = 10_000_000  # trials of one space; more is taken for a slip
@@ -321,12 +321,9 @@ def _changed(node: Any, step: _Step, axes: Sequence[_Axis], row: Sequence[int], 
         below[name] = _changed(below[name], inner, axes, row, parts)
     if isinstance(node, tuple):
         return tuple(below.values())
-    # As in `replace`, but all fields at once: what must hold between them is asked of the outcome alone.
-    copy = object.__new__(type(node))
-    copy.__dict__.update(below)
-    copy.__post_init__()
-    parts[known] = copy
-    return copy
+    # All fields at once: what must hold between them is asked of the outcome alone.
+    parts[known] = rebuilt(node, below)
+    return parts[known]
 
 
 def _build(experiment: Experiment, axes: Sequence[_Axis], rows: Iterable[tuple[int, ...]]) -> list[Experiment]:

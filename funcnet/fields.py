@@ -1,0 +1,145 @@
+r"""The fields of records: what each may hold, and the check of a plain value at construction."""
+
+import dataclasses
+import numbers
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from funcnet.arrays import as_array
+from funcnet.errors import describe, is_concrete, near_misses, raise_error, shown, whole_number
+
+Number: TypeAlias = float | jax.Array | np.ndarray
+Vector: TypeAlias = Sequence[float] | jax.Array | np.ndarray
+
+_MOST = 2**31 - 1  # of whole numbers, which are int32 in compiled programs
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """What a field may hold; `role` is one of number, integer, choice, part."""
+
+    role: str
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+    optional: bool = False
+    schedule: bool = False
+    vector: bool = False
+    options: tuple[Any, ...] = ()
+
+    def words(self) -> str:
+        """Say the interval in words, for instance 'at least 0 and below 1'."""
+        limits = [("at least", self.at_least), ("above", self.above), ("at most", self.at_most), ("below", self.below)]
+        return " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None) or "finite"
+
+    def admits(self, value: np.ndarray) -> bool:
+        """Tell whether every element is finite and inside the interval (an infinity must be asked for)."""
+        inside = np.isfinite(value)
+        if self.at_least is not None:
+            inside &= value >= self.at_least
+        if self.above is not None:
+            inside &= value > self.above
+        if self.at_most is not None:
+            inside &= value <= self.at_most
+        if self.below is not None:
+            inside &= value < self.below
+        return bool(np.all(inside))
+
+
+def _field(default: Any, kw_only: bool, bounds: Bounds) -> Any:
+    return dataclasses.field(default=default, metadata={"bounds": bounds}, kw_only=kw_only)
+
+
+def number(
+    default: Any = dataclasses.MISSING,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    optional: bool = False,
+    schedule: bool = False,
+    vector: bool = False,
+    kw_only: bool = False,
+) -> Any:
+    """Declare a field that is a real number, hence a leaf.
+
+    `schedule` lets a schedule stand in its place, `vector` a list of numbers, one for each class or the like.
+    """
+    optional = optional or default is None
+    bounds = Bounds("number", at_least, above, at_most, below, optional, schedule, vector)
+    return _field(default, kw_only, bounds)
+
+
+def integer(
+    default: Any = dataclasses.MISSING, *, at_least: int = 0, at_most: int = _MOST, kw_only: bool = False
+) -> Any:
+    """Declare a field that is a whole number which may vary in a sweep, hence a leaf."""
+    return _field(default, kw_only, Bounds("integer", at_least=at_least, at_most=at_most))
+
+
+def choice(
+    default: Any = dataclasses.MISSING,
+    *,
+    options: tuple[Any, ...] = (),
+    at_least: int | None = None,
+    optional: bool = False,
+    kw_only: bool = False,
+) -> Any:
+    """Declare a static field: a flag, a name out of `options`, or a whole number of `at_least` so much."""
+    bounds = Bounds("choice", at_least=at_least, options=options, optional=optional or default is None)
+    return _field(default, kw_only, bounds)
+
+
+def part(default: Any = dataclasses.MISSING, *, kw_only: bool = False) -> Any:
+    """Declare a field that holds a record, a tuple of records or None, hence a subtree."""
+    return _field(default, kw_only, Bounds("part"))
+
+
+def checked(label: str, value: Any, bounds: Bounds) -> Any:
+    """Validate one field's value and return it in its plain form (a Python number where it was one).
+
+    Tracers and abstract values pass in silence.
+    """
+    if bounds.role == "part" or (value is None and bounds.optional):
+        return value
+    if bounds.role == "choice":
+        return _checked_choice(label, value, bounds)
+    if bounds.vector and isinstance(value, (list, tuple)):
+        value = as_array(value, label)
+    wanted = f"a number{' or a schedule' * bounds.schedule}{' or a list of numbers' * bounds.vector}"
+    wanted = "a whole number" if bounds.role == "integer" else wanted
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.ndarray, jax.Array)):
+        raise_error(f"{label} must be {wanted}", f"got {describe(value)}", f"{wanted} {bounds.words()}", TypeError)
+    if not is_concrete(value):
+        return value
+    array = np.asarray(value)
+    if not jnp.issubdtype(array.dtype, np.integer) and (
+        bounds.role == "integer" or not jnp.issubdtype(array.dtype, np.floating)
+    ):
+        raise_error(f"{label} must be {wanted}", f"got {describe(value)}", f"{wanted} {bounds.words()}", TypeError)
+    if not bounds.admits(array.astype(np.float64)):
+        raise_error(f"{label} must be {bounds.words()}", f"got {shown(value)}", f"a number {bounds.words()}")
+    if isinstance(value, (np.ndarray, jax.Array)):
+        return value
+    return int(array) if bounds.role == "integer" else float(array)
+
+
+def _checked_choice(label: str, value: Any, bounds: Bounds) -> Any:
+    if bounds.at_least is not None:
+        return whole_number(value, label, int(bounds.at_least), _MOST)
+    try:
+        hash(value)
+    except TypeError:
+        must = f"{label} is structure and must be hashable"
+        raise_error(must, f"got {describe(value)}", "a tuple instead of a list or array", TypeError)
+    if bounds.options and value not in bounds.options:
+        offered = ", ".join(map(repr, bounds.options))
+        close = near_misses(value, bounds.options, quoted=True)
+        raise_error(f"{label} must be one of {offered}", f"got {shown(value)}", close)
+    return value
