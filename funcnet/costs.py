@@ -43,7 +43,7 @@ from funcnet.text import html_table, text_table
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class LayerCost:
     """What one layer, or the loss, costs for a batch."""
 
     name: str
@@ -58,7 +58,7 @@ class Row:
 class Cost:
     """What one step costs; `print` shows it by layer."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[LayerCost, ...]
     batch: int
     batch_bytes: int  # of the samples, and of the targets if a loss was given
     update: Operations  # of the optimizer; 0 without
@@ -171,7 +171,7 @@ def cost(
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = jax.eval_shape(lambda key: layer.init(key, shape, dtype), key)
 
-    rows: list[Row] = []
+    rows: list[LayerCost] = []
     steps: list[Passed] = []
     tokens = [(INPUT, place) for place in range(len(jax.tree.leaves(x)))]
     seen, value, trained = set(tokens), x, False
@@ -179,7 +179,7 @@ def cost(
         step = passed(f"the layer {_label(own)}", own, weights, value, key, tokens, trained)
         new = {token: size for token, size in step.saved.items() if token not in seen}
         shapes = tuple(leaf.shape[1:] for leaf in jax.tree.leaves(step.y))
-        rows.append(Row(_label(own), shapes, step.forward, step.backward, sum(step.weights), sum(new.values())))
+        rows.append(LayerCost(_label(own), shapes, step.forward, step.backward, sum(step.weights), sum(new.values())))
         steps.append(step)
         seen |= new.keys()
         value, tokens, trained = step.y, step.out, trained or bool(step.weights)
@@ -243,7 +243,7 @@ def is_shape(shape: Any) -> bool:
     return isinstance(shape, tuple | list) and all(isinstance(n, int) and not isinstance(n, bool) for n in shape)
 
 
-def _loss(loss: Any, prediction: Any) -> tuple[Any, Row]:
+def _loss(loss: Any, prediction: Any) -> tuple[Any, LayerCost]:
     """Return the target that a loss takes, labels where it takes them, and its row."""
     candidates = [prediction]
     if isinstance(loss, Loss) and loss.CLASSIFIES:
@@ -260,7 +260,7 @@ def _loss(loss: Any, prediction: Any) -> tuple[Any, Row]:
     atoms = zip(ahead.jaxpr.outvars[1:], sizes(residue), dependencies(ahead)[1:], strict=True)
     kept = {atom: size for atom, size, inputs in atoms if inputs}
     name = type(loss).__name__
-    return target, Row(name, (value.shape,), operations(ahead), operations(back), 0, sum(kept.values()))
+    return target, LayerCost(name, (value.shape,), operations(ahead), operations(back), 0, sum(kept.values()))
 
 
 def _update(optimizer: Any, params: Any) -> tuple[Operations, int, bool]:

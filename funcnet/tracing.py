@@ -25,7 +25,7 @@ from funcnet.layers.walk import walk
 from funcnet.text import html_table, text_table
 
 
-class Step(NamedTuple):
+class Visit(NamedTuple):
     """What one layer took, gave and got back."""
 
     name: str  # the label of the layer
@@ -44,7 +44,7 @@ class Trace:
 
     Attributes:
         loss: the value of the loss.
-        steps: one `Step` a layer, in order.
+        steps: one `Visit` a layer, in order.
         gradient: the parameter gradients, a tree like the parameters: what `fn.backprop` returns.
         Z, A, delta: dictionaries from l to arrays (to trees of them where layers pass trees); A[0] is the input.
         dW: the dictionary from l to that layer's parameter gradients.
@@ -54,7 +54,7 @@ class Trace:
 
     """
 
-    def __init__(self, loss: jax.Array, steps: tuple[Step, ...], gradient: Any) -> None:
+    def __init__(self, loss: jax.Array, steps: tuple[Visit, ...], gradient: Any) -> None:
         self.loss, self.steps, self.gradient = loss, steps, gradient
         self.Z: dict[int, Any] = {}
         self.A: dict[int, Any] = {0: steps[0].x}
@@ -173,7 +173,7 @@ def trace(network: Any, loss: Any, params: Any, x: Any, y: Any, *, weight: Any =
         activates = isinstance(layer, Activate)
         # An activation that no layer precedes is a layer of its own: its Z is the input.
         number += bool(jax.tree.leaves(own)) or (activates and number == 0)
-        steps.append(Step(_label(layer), number, own, into, out, d_out, d_in, dparams, activates))
+        steps.append(Visit(_label(layer), number, own, into, out, d_out, d_in, dparams, activates))
     gradients = jax.tree.leaves([step.dparams for step in steps])
     return Trace(value, tuple(steps), jax.tree.unflatten(jax.tree.structure(params), gradients))
 
