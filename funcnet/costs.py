@@ -36,7 +36,7 @@ from funcnet import protocols
 from funcnet.errors import describe, raise_error
 from funcnet.layers.base import Activate, Layer, Shape, as_layer
 from funcnet.layers.walk import walk
-from funcnet.losses.base import Loss
+from funcnet.losses import as_loss
 from funcnet.memory import INPUT, Passed, passed, peak, sizes, traced
 from funcnet.operations import Operations, dependencies, operations
 from funcnet.text import html_table, text_table
@@ -246,7 +246,7 @@ def is_shape(shape: Any) -> bool:
 def _loss(loss: Any, prediction: Any) -> tuple[Any, LayerCost]:
     """Return the target that a loss takes, labels where it takes them, and its row."""
     candidates = [prediction]
-    if isinstance(loss, Loss) and loss.CLASSIFIES:
+    if as_loss(loss).metrics():  # it classifies
         candidates.insert(0, jax.ShapeDtypeStruct(prediction.shape[:-1], jnp.int32))
     for target in candidates:
         try:

@@ -16,8 +16,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from funcnet.errors import raise_error
 from funcnet.layers.base import as_layer
+from funcnet.losses import as_loss, require_scalar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Terms:
     loss: jax.Array  # scalar: the mean loss of the batch
     penalty: jax.Array  # scalar: the regularizer, 0 without one
     gradient: Any  # a tree like the parameters
-    count: jax.Array  # scalar: the sum of weights that the mean divides by
+    total_weight: jax.Array  # scalar: the sum of weights that the mean divides by
 
 
 def terms(
@@ -43,8 +43,8 @@ def terms(
 ) -> Terms:
     """Return loss, penalty and gradient of one batch."""
     network = as_layer(network)
-    if getattr(loss, "reduction", "mean") == "none":
-        raise_error("a loss to be trained on must give one number", 'got reduction="none"', 'reduction="mean"')
+    loss = as_loss(loss)
+    require_scalar(loss)
     prediction, saved = network.forward(params, x, key)
     value, residue = loss.forward(prediction, y, weight)
     gradient, _ = network.backward(params, saved, loss.backward(residue))
@@ -53,9 +53,7 @@ def terms(
         penalty = regularizer(params)
         if not regularizer.proximal:
             gradient = jax.tree.map(jnp.add, gradient, regularizer.gradient(params))
-    samples = jnp.full((), prediction.shape[0] if prediction.ndim > 1 else 1, value.dtype)
-    count = loss.count(prediction, y, weight) if hasattr(loss, "count") else samples
-    return Terms(value, penalty.astype(value.dtype), gradient, count)
+    return Terms(value, penalty.astype(value.dtype), gradient, loss.total_weight(prediction, y, weight))
 
 
 def backprop(
@@ -101,10 +99,6 @@ def backprop(
 
 
 def evaluate(network: Any, loss: Any, params: Any, x: jax.Array, y: Any) -> dict[str, jax.Array]:
-    """Return `loss` and, where the loss classifies, `accuracy`, of a set without dropout."""
-    prediction = as_layer(network).apply(params, x)
-    value = loss(prediction, y)
-    if not getattr(loss, "CLASSIFIES", False):
-        return {"loss": value}
-    correct = loss.correct(prediction, loss.check_target(prediction, y))
-    return {"loss": value, "accuracy": jnp.mean(correct)}
+    """Return `loss` and the metrics that the loss reports, such as `accuracy`, of a set without dropout."""
+    loss, prediction = as_loss(loss), as_layer(network).apply(params, x)
+    return {"loss": loss(prediction, y)} | {metric.name: metric(prediction, y) for metric in loss.metrics()}

@@ -176,11 +176,11 @@ def test_memory_of_an_auto_encoder(loss):
 
 
 def test_memory_of_cross_entropy_over_many_outputs():
-    """Outputs are most of it. The compiler spreads two arrays of them for the loss that the rule does not write."""
+    """Outputs are most of it. The compiler spreads an array of them for the loss that the rule does not write."""
     network, loss = fn.mlp(32, 300, activation=fn.tanh), fn.SigmoidCrossEntropy()
     predicted = fn.cost(network, (300,), 1024, loss=loss, dtype=F32).peak_bytes
     ratio = predicted / measured(compiled(network, (300,), 1024, loss))
-    assert 0.65 < ratio < 0.75, "no exception any more: say so in docs/cost.md"
+    assert 0.8 < ratio < 0.9, "no exception any more: say so in docs/cost.md"
 
 
 @pytest.mark.parametrize("optimizer", [m.CASES[0].rule for m in optimizers.REGISTRY], ids=lambda o: type(o).__name__)

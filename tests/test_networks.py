@@ -50,9 +50,9 @@ def draw(loss, depth, seed):
     x = jnp.asarray(rng.normal(size=(SAMPLES, FEATURES)))
     if isinstance(loss, losses.SoftmaxCrossEntropy | losses.CrossEntropy):
         y = jnp.asarray(rng.integers(0, OUTPUTS, SAMPLES))
-    elif loss.CLASSIFIES and isinstance(loss, losses.OutputLoss):
+    elif loss.metrics() and isinstance(loss, losses.OutputLoss):
         y = jnp.asarray(rng.integers(0, 2, (SAMPLES, OUTPUTS)))
-    elif loss.CLASSIFIES:
+    elif loss.metrics():
         y = jnp.asarray(rng.dirichlet(np.ones(OUTPUTS), SAMPLES))
     else:
         y = jnp.asarray(rng.normal(size=(SAMPLES, OUTPUTS)))

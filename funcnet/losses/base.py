@@ -9,8 +9,12 @@ Forward    value = Σᵢ wᵢ lᵢ / Σᵢ wᵢ cᵢ        (`reduction="mean"`,
 Backward   dlᵢ = wᵢ dvalue / Σⱼ wⱼ cⱼ,  wᵢ dvalue,  or  wᵢ dvalueᵢ
 
 Without weights wᵢ = 1, so that the mean is (1/n) Σ lᵢ. cᵢ is 1 except under class weights, where it is the weight
-of the sample's class. A sample of weight 0 takes no part, even if its loss is infinite or NaN; if all weights are 0,
-value and gradient are 0.
+of the sample's class. The shape of a weight is a prefix of the samples' shape: losses (batch, time) take weights
+(batch,) or (batch, time), and the mean is over all of them.
+
+A sample of weight 0 is not there: value and gradient are those of the batch without it, and its gradient is exactly 0,
+even if its loss is infinite or NaN; its target may be NaN or a label out of range. If all weights are 0, value and
+gradient are 0. Weights in a mean are relative: only their quotients count, so no sum of them leaves the range.
 
 Sixteen-bit predictions are computed in float32; the value is then float32 and dprediction has the prediction's dtype.
 """
@@ -21,13 +25,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcnet.errors import check_floating, describe, is_concrete, raise_error
+from funcnet.errors import check_floating, describe, raise_error
+from funcnet.metrics.base import Metric
 from funcnet.records import choice, record
+from funcnet.targets import blank, spread_weight, wide
 
 
 @record
-class Loss:
-    r"""Base of all losses.
+class Loss(Metric):
+    r"""Base of all losses. A loss is a metric too, one whose gradient is known.
 
     `FORMULA` states what one sample costs, for the tests to evaluate in arbitrary precision: of a loss over classes
     as a Python expression over the lists p and t (a distribution), their length K and the fields; of an `OutputLoss`
@@ -35,8 +41,7 @@ class Loss:
     """
 
     FORMULA: ClassVar[str]
-    # Whether predictions are classes, so that an accuracy can be reported.
-    CLASSIFIES: ClassVar[bool] = False
+    LOWER_IS_BETTER: ClassVar[bool] = True
 
     reduction: str = choice(default="mean", options=("mean", "sum", "none"), kw_only=True)
 
@@ -52,19 +57,20 @@ class Loss:
         like = jnp.zeros((0,), prediction.dtype)
         if jnp.finfo(prediction.dtype).bits <= 16:
             prediction = prediction.astype(jnp.float32)
-        target = self.check_target(prediction, target)
+        target = self.check_target(prediction, blank(target, weight))
         losses, inner = self.sample_losses(prediction, target)
         mass = self.class_mass(prediction, target)
-        weight = _check_weight(weight, losses)
         if weight is None and mass is None:
             scale = jnp.asarray(1 / max(losses.size, 1) if self.reduction == "mean" else 1.0, losses.dtype)
             parts = losses * scale if self.reduction == "none" else losses
             value = parts if self.reduction == "none" else jnp.sum(losses) * scale
             return value, (inner, jnp.broadcast_to(scale, losses.shape), like)
-        scale = jnp.ones_like(losses) if weight is None else weight
-        if self.reduction == "mean":
+        mean = self.reduction == "mean"
+        scale = jnp.ones_like(losses) if weight is None else spread_weight(weight, losses.shape, losses.dtype, mean)
+        if mean:
             total = jnp.sum(scale if mass is None else scale * mass)
-            scale = jnp.where(total > 0, scale / jnp.where(total > 0, total, 1), 0)
+            # A total that is NaN is no total of 0: it shows.
+            scale = jnp.where(total == 0, 0, scale / jnp.where(total == 0, 1, total))
         parts = jnp.where(scale == 0, 0, scale * jnp.where(scale == 0, 0, losses))
         value = parts if self.reduction == "none" else jnp.sum(parts)
         return value, (inner, scale, like)
@@ -75,15 +81,45 @@ class Loss:
         dvalue = jnp.asarray(dvalue, scale.dtype)
         if dvalue.shape != (scale.shape if self.reduction == "none" else ()):
             raise_error("dvalue must have the shape of the value", f"got {describe(dvalue)}", "one number a value")
-        return self.sample_losses_backward(inner, scale * dvalue).astype(like.dtype)
+        dprediction = self.sample_losses_backward(inner, scale * dvalue)
+        # 0 · NaN is NaN: what has weight 0 is left out, not multiplied.
+        there = (scale != 0).reshape(scale.shape + (1,) * (dprediction.ndim - scale.ndim))
+        return jnp.where(there, dprediction, 0).astype(like.dtype)
 
-    def count(self, prediction: jax.Array, target: Any, weight: Any = None) -> jax.Array:
+    def total_weight(self, prediction: Any, target: Any, weight: Any = None) -> jax.Array:
         """Return Σ wᵢ cᵢ, by which the mean divides: with it, means over batches combine into the mean over all."""
-        mass = self.class_mass(prediction, jnp.asarray(target))
-        if mass is None:
-            mass = jnp.ones(prediction.shape[:-1] if prediction.ndim > 1 or self.CLASSIFIES else prediction.shape)
-        mass = mass.astype(prediction.dtype)
-        return jnp.sum(mass if weight is None else mass * jnp.asarray(weight, mass.dtype))
+        dtype = wide(prediction.dtype)
+        target = jnp.asarray(blank(target, weight))
+        mass = self.class_mass(prediction, target)
+        mass = jnp.ones(self.sample_shape(prediction), dtype) if mass is None else mass.astype(dtype)
+        if weight is None:
+            return jnp.sum(mass)
+        scale = spread_weight(weight, mass.shape, dtype)
+        return jnp.sum(jnp.where(scale == 0, 0, scale * mass))
+
+    def sums(self, prediction: jax.Array, target: Any, weight: Any = None) -> tuple[jax.Array, jax.Array]:
+        """Return Σ wᵢ lᵢ and Σ wᵢ cᵢ, as a metric does."""
+        value, total = self(prediction, target, weight), self.total_weight(prediction, target, weight)
+        return (value if self.reduction == "sum" else value * total.astype(value.dtype)), total
+
+    def value(self, sums: tuple[jax.Array, jax.Array]) -> jax.Array:
+        """Return the loss that such sums amount to."""
+        if self.reduction == "sum":
+            return sums[0]
+        return sums[0] / jnp.where(sums[1] == 0, 1, sums[1]).astype(sums[0].dtype)
+
+    @property
+    def scalar(self) -> bool:
+        """Tell whether the loss is one number."""
+        return self.reduction != "none"
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """Return the metrics that are reported with this loss unless others are asked for."""
+        return ()
+
+    def sample_shape(self, prediction: Any) -> tuple[int, ...]:
+        """Return the shape of the losses: all axes of the prediction but the last."""
+        return prediction.shape[:-1]
 
     def sample_losses(self, prediction: jax.Array, target: jax.Array) -> tuple[jax.Array, Any]:
         """Return what each sample costs, and what the backward needs."""
@@ -98,12 +134,12 @@ class Loss:
         return None
 
     def check_target(self, prediction: jax.Array, target: Any) -> jax.Array:
-        """Check the target against the prediction and return it as an array."""
-        raise NotImplementedError
+        """Check the target against the prediction, or its shape and dtype, and return it as an array."""
+        return jnp.asarray(target)
 
-    def correct(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        """Return the share of right decisions in each sample, for losses that classify."""
-        raise NotImplementedError
+    def check(self, prediction: Any, target: Any) -> None:
+        """Check the target, as a metric does."""
+        self.check_target(prediction, target)
 
 
 @record
@@ -125,6 +161,10 @@ class OutputLoss(Loss):
     def element_backward(self, saved: Any) -> jax.Array:
         """Return ∂e/∂prediction for each output."""
         raise NotImplementedError
+
+    def sample_shape(self, prediction: Any) -> tuple[int, ...]:
+        """Return the shape of the losses: all axes of the prediction but the last (at rank 2 or more)."""
+        return prediction.shape[: max(len(prediction.shape) - 1, 1)]
 
     def sample_losses(self, prediction: jax.Array, target: jax.Array) -> tuple[jax.Array, Any]:
         """Average e over the last axis (at rank 2 or more)."""
@@ -163,18 +203,7 @@ def _raise_shape(prediction: jax.Array, target: Any) -> None:
     )
 
 
-def _check_weight(weight: Any, losses: jax.Array) -> jax.Array | None:
-    if weight is None:
-        return None
-    if np.shape(weight) != losses.shape:
-        raise_error(
-            f"weight must hold one number a sample, shape {losses.shape}",
-            f"got {describe(jnp.asarray(weight))}",
-            "a weight for each sample, or None",
-        )
-    check_floating(weight, "weight")
-    if is_concrete(weight):
-        numbers = np.asarray(weight)
-        if not (np.all(np.isfinite(numbers)) and np.all(numbers >= 0)):
-            raise_error("weight must be finite and at least 0", f"got {numbers}", "0 to leave a sample out")
-    return jnp.asarray(weight).astype(losses.dtype)
+def require_scalar(loss: Any) -> None:
+    """Require a loss that is one number, as training does."""
+    if not loss.scalar:
+        raise_error("a loss to be trained on must give one number", 'got reduction="none"', 'reduction="mean"')

@@ -21,10 +21,10 @@ import numpy as np
 
 from funcnet.cases import Case
 from funcnet.losses.base import OutputLoss
-from funcnet.losses.classes import floor_probability, times_log
-from funcnet.losses.cross_entropy import check_probabilities
-from funcnet.losses.sigmoid_cross_entropy import check_binary, output_share
+from funcnet.losses.logarithms import check_probabilities, floor_probability, times_log
+from funcnet.metrics import Accuracy, Metric
 from funcnet.records import record
+from funcnet.targets import check_binary
 
 
 @record
@@ -36,7 +36,6 @@ class BinaryCrossEntropy(OutputLoss):
     0.6931472
     """
 
-    CLASSIFIES: ClassVar[bool] = True
     FORMULA: ClassVar[str] = "-(t * log(p) + (1 - t) * log(1 - p))"
     DERIVATIVE: ClassVar[str] = "(1 - t) / (1 - p) - t / p"
 
@@ -57,9 +56,9 @@ class BinaryCrossEntropy(OutputLoss):
         t, q, rest = saved
         return (1 - t) / rest - t / q
 
-    def correct(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        """Return the share of outputs whose probability is on the target's side of ½."""
-        return output_share((prediction > 0.5) == (target > 0.5), prediction)
+    def metrics(self) -> tuple[Metric, ...]:
+        """Return the accuracy by probabilities on their side of ½."""
+        return (Accuracy(threshold=0.5),)
 
 
 CASES = (

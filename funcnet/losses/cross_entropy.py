@@ -19,22 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcnet.cases import Case
-from funcnet.errors import is_concrete, raise_error
 from funcnet.losses.base import Loss
-from funcnet.losses.classes import check_classes, correct_class, distribution, floor_probability, times_log
+from funcnet.losses.logarithms import check_probabilities, floor_probability, times_log
+from funcnet.metrics import Accuracy, Metric
 from funcnet.records import record
-
-
-def check_probabilities(prediction: jax.Array) -> None:
-    """Require known predictions to lie in [0, 1]."""
-    if is_concrete(prediction) and prediction.size:
-        numbers = np.asarray(prediction, np.float64)
-        if np.any(numbers < 0) or np.any(numbers > 1 + 1e-2):
-            raise_error(
-                "predictions must be probabilities in [0, 1]",
-                f"got numbers from {numbers.min():g} to {numbers.max():g}",
-                "a softmax or sigmoid at the end of the network, or the loss that takes logits",
-            )
+from funcnet.targets import check_classes, distribution
 
 
 @record
@@ -46,7 +35,6 @@ class CrossEntropy(Loss):
     1.3862944
     """
 
-    CLASSIFIES: ClassVar[bool] = True
     FORMULA: ClassVar[str] = "-sum(t[k] * log(p[k]) for k in range(K) if t[k])"
 
     def check_target(self, prediction: jax.Array, target: Any) -> jax.Array:
@@ -64,9 +52,9 @@ class CrossEntropy(Loss):
         t, q = saved
         return -(t / q) * dl[..., None]
 
-    def correct(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        """Return 1 where the largest probability stands at the label."""
-        return correct_class(prediction, target)
+    def metrics(self) -> tuple[Metric, ...]:
+        """Return the accuracy."""
+        return (Accuracy(),)
 
 
 _Q = [[0.2, 0.5, 0.3], [0.7, 0.2, 0.1], [0.1, 0.1, 0.8]]

@@ -25,9 +25,10 @@ import numpy as np
 from funcnet.cases import Case
 from funcnet.errors import is_concrete, raise_error
 from funcnet.losses.base import Loss
-from funcnet.losses.classes import check_classes, correct_class, distribution, floor_probability, times_log
-from funcnet.losses.cross_entropy import check_probabilities
+from funcnet.losses.logarithms import check_probabilities, floor_probability, times_log
+from funcnet.metrics import Accuracy, Metric
 from funcnet.records import choice, record
+from funcnet.targets import check_classes, distribution
 
 
 @record
@@ -42,7 +43,6 @@ class KLDivergence(Loss):
 
     reverse: bool = choice(default=False, options=(False, True))
 
-    CLASSIFIES: ClassVar[bool] = True
     FORMULA: ClassVar[str] = (
         "sum(p[k] * log(p[k] / t[k]) for k in range(K) if p[k])"
         " if reverse else sum(t[k] * log(t[k] / p[k]) for k in range(K) if t[k])"
@@ -66,9 +66,9 @@ class KLDivergence(Loss):
         slope = jnp.log(q) - jnp.log(floor_probability(t)) + 1 if self.reverse else -(t / q)
         return slope * dl[..., None]
 
-    def correct(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        """Return 1 where the largest prediction stands at the largest target."""
-        return correct_class(prediction, target)
+    def metrics(self) -> tuple[Metric, ...]:
+        """Return the accuracy."""
+        return (Accuracy(),)
 
 
 @record

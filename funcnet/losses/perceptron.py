@@ -19,8 +19,9 @@ import jax
 
 from funcnet.cases import Case
 from funcnet.losses.base import OutputLoss
-from funcnet.losses.sigmoid_cross_entropy import check_binary, output_share
+from funcnet.metrics import Accuracy, Metric
 from funcnet.records import record
+from funcnet.targets import check_binary
 
 
 @record
@@ -32,7 +33,6 @@ class PerceptronCriterion(OutputLoss):
     1.0
     """
 
-    CLASSIFIES: ClassVar[bool] = True
     FORMULA: ClassVar[str] = "Piecewise(((1 - t) * p, p >= 0), (-t * p, True))"
     DERIVATIVE: ClassVar[str] = "Piecewise((1 - t, p >= 0), (-t, True))"
 
@@ -49,9 +49,9 @@ class PerceptronCriterion(OutputLoss):
         """Return H(z) − t."""
         return saved
 
-    def correct(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        """Return the share of outputs whose unit fires as it should."""
-        return output_share((prediction >= 0) == (target > 0.5), prediction)
+    def metrics(self) -> tuple[Metric, ...]:
+        """Return the accuracy by units that fire as they should."""
+        return (Accuracy(threshold=0.0, inclusive=True),)
 
 
 CASES = (

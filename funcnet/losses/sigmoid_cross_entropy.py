@@ -20,23 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcnet.cases import Case
-from funcnet.errors import describe, is_concrete, raise_error
 from funcnet.losses.base import OutputLoss
+from funcnet.losses.logarithms import times_log
+from funcnet.metrics import Accuracy, Metric
 from funcnet.records import Number, cast, number, record
-
-
-def check_binary(prediction: jax.Array, target: Any) -> jax.Array:
-    """Require a target in [0, 1]; whole numbers 0 and 1 are labels and become floats."""
-    target = jnp.asarray(target)
-    if is_concrete(target) and target.size:
-        numbers = np.asarray(target, np.float64)
-        if not (np.all(numbers >= 0) and np.all(numbers <= 1)):
-            raise_error(
-                "binary targets must lie in [0, 1]",
-                f"got {describe(target)} from {numbers.min():g} to {numbers.max():g}",
-                "labels 0 and 1 (for more classes: SoftmaxCrossEntropy)",
-            )
-    return target.astype(prediction.dtype) if jnp.issubdtype(target.dtype, jnp.integer) else target
+from funcnet.targets import check_binary
 
 
 @record
@@ -51,7 +39,6 @@ class SigmoidCrossEntropy(OutputLoss):
     label_smoothing: Number = number(default=0.0, at_least=0, below=1)
     positive_weight: Number | None = number(default=None, at_least=0)
 
-    CLASSIFIES: ClassVar[bool] = True
     FORMULA: ClassVar[str] = (
         "(positive_weight * ((1 - label_smoothing) * t + label_smoothing / 2)) * log(1 + exp(-p))"
         " + (1 - (1 - label_smoothing) * t - label_smoothing / 2) * log(1 + exp(p))"
@@ -71,7 +58,7 @@ class SigmoidCrossEntropy(OutputLoss):
         aim = (1 - alpha) * target + alpha / 2
         tail = jnp.log1p(jnp.exp(-jnp.abs(prediction)))
         miss, alarm = jnp.maximum(-prediction, 0) + tail, jnp.maximum(prediction, 0) + tail
-        return self._positive(aim) * miss + (1 - aim) * alarm, (prediction, aim)
+        return times_log(self._positive(aim), miss) + times_log(1 - aim, alarm), (prediction, aim)
 
     def element_backward(self, saved: tuple[jax.Array, jax.Array]) -> jax.Array:
         """Return (1 − t′) σ(z) − b t′ σ(−z)."""
@@ -83,15 +70,9 @@ class SigmoidCrossEntropy(OutputLoss):
     def _positive(self, aim: jax.Array) -> jax.Array:
         return aim if self.positive_weight is None else cast(self.positive_weight, aim) * aim
 
-    def correct(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        """Return the share of outputs whose logit is on the target's side of 0."""
-        return output_share((prediction > 0) == (target > 0.5), prediction)
-
-
-def output_share(right: jax.Array, prediction: jax.Array) -> jax.Array:
-    """Average a mask over the outputs of each sample."""
-    share = right.astype(prediction.dtype)
-    return jnp.mean(share, axis=-1) if share.ndim > 1 else share
+    def metrics(self) -> tuple[Metric, ...]:
+        """Return the accuracy by logits on their side of 0."""
+        return (Accuracy(threshold=0.0),)
 
 
 CASES = (

@@ -25,8 +25,10 @@ import numpy as np
 from funcnet.cases import Case
 from funcnet.errors import raise_error
 from funcnet.losses.base import Loss
-from funcnet.losses.classes import check_classes, correct_class, distribution, times_log
+from funcnet.losses.logarithms import times_log
+from funcnet.metrics import Accuracy, Metric
 from funcnet.records import Number, Vector, cast, number, record
+from funcnet.targets import check_classes, distribution
 
 
 @record
@@ -41,7 +43,6 @@ class SoftmaxCrossEntropy(Loss):
     label_smoothing: Number = number(default=0.0, at_least=0, below=1)
     class_weight: Vector | None = number(default=None, at_least=0, vector=True)
 
-    CLASSIFIES: ClassVar[bool] = True
     FORMULA: ClassVar[str] = (
         "-sum(class_weight[k] * ((1 - label_smoothing) * t[k] + label_smoothing / K)"
         " * log(exp(p[k]) / sum(exp(p[j]) for j in range(K))) for k in range(K) if p[k] > -inf)"
@@ -72,11 +73,11 @@ class SoftmaxCrossEntropy(Loss):
     def sample_losses_backward(self, saved: tuple[jax.Array, jax.Array], dl: jax.Array) -> jax.Array:
         """Return dz = (q Σₖ cₖ t′ₖ − c ∘ t′) dl."""
         q, aim = saved
-        return (q * jnp.sum(aim, axis=-1, keepdims=True) - aim) * dl[..., None]
+        return (times_log(jnp.sum(aim, axis=-1, keepdims=True), q) - aim) * dl[..., None]
 
-    def correct(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        """Return 1 where the largest logit stands at the label."""
-        return correct_class(prediction, target)
+    def metrics(self) -> tuple[Metric, ...]:
+        """Return the accuracy."""
+        return (Accuracy(),)
 
 
 def check_class_weight(class_weight: Vector | None, classes: tuple[int, ...]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from funcnet.errors import describe, raise_error
 from funcnet.layers.base import as_layer
+from funcnet.losses import as_loss, require_scalar
 from funcnet.optimizers.foreign import adopt
 from funcnet.records import choice, integer, part, record
 from funcnet.training.stopping import watches_gradient
@@ -51,11 +52,10 @@ class Experiment:
 
     def __post_init__(self) -> None:
         as_layer(self.network)
-        _require("loss", self.loss, ("forward", "backward"), "fn.SoftmaxCrossEntropy()")
+        object.__setattr__(self, "loss", as_loss(self.loss))
+        require_scalar(self.loss)
         _require("optimizer", self.optimizer, ("init", "update"), "fn.SGD(0.1)")
         object.__setattr__(self, "optimizer", adopt(self.optimizer))
-        if getattr(self.loss, "reduction", "mean") == "none":
-            raise_error("a loss to be trained on must give one number", 'got reduction="none"', 'reduction="mean"')
         if self.regularizer is not None:
             _require("regularizer", self.regularizer, ("gradient", "prox", "proximal"), "fn.L2(1e-4)")
             if self.regularizer.proximal and not hasattr(self.optimizer, "rate"):

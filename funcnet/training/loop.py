@@ -86,13 +86,13 @@ def run_epoch(experiment: Experiment, state: State, data: Data) -> State:
     """Run one epoch: every batch, then validation, the history, the best so far, and the stopping rules."""
     numbers, present = batches(experiment, state.epoch, data.x.shape[0])
     dropout_key = fold(jax.random.key(experiment.seed), 1)
-    summed = getattr(experiment.loss, "reduction", "mean") == "sum"
+    summed = experiment.loss.reduction == "sum"
 
     def update(carry: Any, batch: Any) -> tuple[Any, None]:
         params, slots, step, sums, first_bad, gathered = carry
         params, slots, found = update_batch(experiment, data, dropout_key, params, slots, step, batch)
         first_bad = jnp.where(jnp.isfinite(found.loss), first_bad, jnp.minimum(first_bad, step))
-        count = found.count.astype(sums[0].dtype)
+        count = found.total_weight.astype(sums[0].dtype)
         loss, penalty = found.loss.astype(count.dtype), found.penalty.astype(count.dtype)
         share = jnp.ones_like(count) if summed else count
         sums = (sums[0] + loss * share, sums[1] + penalty * count, sums[2] + count)
@@ -292,12 +292,10 @@ def prepare(experiment: Experiment, train: Any, validation: Any = None) -> tuple
 def _check_targets(experiment: Experiment, x: Any, y: Any, name: str) -> None:
     """Check targets against what the network would predict for these features."""
     shape = (x.shape[0], *as_layer(experiment.network).out_shape(tuple(x.shape[1:])))
-    check = getattr(experiment.loss, "check_target", None)
-    if check is not None:
-        try:
-            check(jax.ShapeDtypeStruct(shape, jnp.asarray(x[:1]).dtype), y)
-        except (ValueError, TypeError) as error:
-            raise type(error)(f"{name}: {error}") from None
+    try:
+        experiment.loss.check_target(jax.ShapeDtypeStruct(shape, jnp.asarray(x[:1]).dtype), y)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{name}: {error}") from None
 
 
 def train(experiment: Experiment, train: tuple[Any, Any], validation: tuple[Any, Any] | None = None) -> Run:

@@ -75,9 +75,7 @@ def columns(experiment: Experiment, validated: bool) -> tuple[str, ...]:
     if watches_gradient(stopping_rules(experiment)):
         names.append("gradient_norm")
     if validated:
-        names.append("validation_loss")
-        if getattr(experiment.loss, "CLASSIFIES", False):
-            names.append("validation_accuracy")
+        names += ["validation_loss", *(f"validation_{metric.name}" for metric in experiment.loss.metrics())]
     return tuple(names)
 
 
