@@ -24,6 +24,18 @@ def registry(package: str) -> tuple[ModuleType, ...]:
     return tuple(module for module in modules if "CASES" in vars(module))
 
 
+def concepts(package: str) -> dict[str, type]:
+    """Return the classes of a package's registry by name: the concepts themselves, without their bases.
+
+    >>> import funcnet.regularizers
+    >>> list(concepts("funcnet.regularizers"))
+    ['ElasticNet', 'L1', 'L2', 'MaxNorm']
+    """
+    homes = {module.__name__ for module in sys.modules[package].REGISTRY}
+    given = vars(sys.modules[package]).items()
+    return {name: value for name, value in sorted(given) if isinstance(value, type) and value.__module__ in homes}
+
+
 def public_names(package: str) -> list[str]:
     """Return the names of the classes and functions that a package gives out of its own modules.
 

@@ -115,6 +115,14 @@ def test_commands_of_pages_exist(page):
             assert (ROOT / path).exists(), path
 
 
+def test_the_files_of_the_techniques_exist():
+    text = (ROOT / "docs" / "techniques.md").read_text()
+    named = re.findall(r"`([\w/]+(?:\.py|/))`", text)
+    assert len(named) > 40
+    folders = ("", "funcnet", "tests")
+    assert [name for name in named if not any((ROOT / folder / name).exists() for folder in folders)] == []
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_local_links_and_named_tests_exist(page):
     """Every relative link of a page leads to a file, and every test that a page names exists."""
