@@ -37,8 +37,9 @@ def test_a_terminal_sees_one_line(clock):
     shown.update([trial("diverged", validation_loss=0.1)], 79)
     shown.show(last=True)
     lines = screen.getvalue().split("\r\x1b[2K")
-    assert lines[1] == "2/40 trials, 0.2 trials/s, 3 min 10 s left, best validation_loss 0.25"
-    assert lines[2] == "3/40 trials, 0.1 trials/s, 1 min 00 s left, best validation_loss 0.25, 1 diverged"
+    assert lines[1] == "2/40 trials, 20/400 epochs, 0.2 trials/s, 3 min 10 s left, best validation_loss 0.25"
+    rest = "0.1 trials/s, 1 min 00 s left, best validation_loss 0.25, 1 diverged"
+    assert lines[2] == f"3/40 trials, 100/400 epochs, {rest}"
     assert len(lines) == 4
     assert screen.getvalue().endswith("\n")
 
@@ -81,4 +82,4 @@ def test_a_notebook_updates_its_cell(monkeypatch, clock):
     shown.update([trial(train_loss=1.0)], 1)
     shown.show(last=True)
     assert len(written) == 2
-    assert written[0].startswith("1/2 trials, 1.0 trials/s")
+    assert written[0].startswith("1/2 trials, 1/2 epochs, 1.0 trials/s")

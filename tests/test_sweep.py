@@ -15,6 +15,7 @@ import pytest
 import funcnet as fn
 from funcnet.sweeps import engine as engine_module
 from funcnet.sweeps.lanes import programs_for
+from funcnet.sweeps.progress import Progress
 from funcnet.sweeps.store import Store
 
 RNG = np.random.default_rng(3)
@@ -237,20 +238,25 @@ def test_a_store_skips_what_is_done(tmp_path, trials, reference):
     assert {key: after[key] for key in before} == before
 
 
+def count_epochs(monkeypatch):
+    """A list to which the epochs of trials that sweeps walk are added."""
+    walked, original = [], Progress.update
+
+    def update(self, finished, epochs):
+        walked.append(epochs)
+        original(self, finished, epochs)
+
+    monkeypatch.setattr(Progress, "update", update)
+    return walked
+
+
 def test_raising_epochs_continues(tmp_path, monkeypatch):
     """With the final state kept, more epochs and more seeds extend a finished sweep, to the bit."""
     path = tmp_path / "sweep.sqlite"
     short = fn.grid(BASE, {"seed": range(3)})
     long = [fn.replace(trial, {"epochs": 11}) for trial in fn.grid(BASE, {"seed": range(5)})]
     sweep(short, store=path, keep="state")
-    walked = []
-    original = engine_module.Engine._note
-
-    def note(self, chunk, going, state, ran, seconds):
-        walked.append(int(ran.sum()))
-        original(self, chunk, going, state, ran, seconds)
-
-    monkeypatch.setattr(engine_module.Engine, "_note", note)
+    walked = count_epochs(monkeypatch)
     extended = sweep(long, store=path, keep="state")
     assert sum(walked) == 3 * 5 + 2 * 11
     assert fingerprints(extended) == fingerprints(sweep(long, keep="state"))
@@ -261,8 +267,9 @@ def test_raising_epochs_takes_over_what_had_stopped(tmp_path, monkeypatch):
     path = tmp_path / "sweep.sqlite"
     first = sweep([base], store=path)
     assert first.rows[0].stopped == "patience"
-    monkeypatch.setattr(engine_module.Engine, "_run", lambda *_: pytest.fail("it was run again"))
+    walked = count_epochs(monkeypatch)
     longer = sweep([fn.replace(base, {"epochs": 60})], store=path)
+    assert sum(walked) == 0, "it was run again"
     assert fingerprint(longer, 0)[1:] == fingerprint(first, 0)[1:]
 
 
@@ -288,15 +295,21 @@ def test_two_writers_of_one_store(tmp_path, trials):
     assert len(sweep(trials[:1], store=path)) == 1
 
 
-def test_a_full_disk_is_named_and_the_store_still_opens(tmp_path, trials, reference):
-    path = tmp_path / "sweep.sqlite"
+def test_a_full_disk_is_named_and_the_store_still_opens(tmp_path, trials, reference, monkeypatch):
+    path, connect = tmp_path / "sweep.sqlite", sqlite3.connect
     sweep(trials[:4], store=path)
-    store = Store(path)
-    pages = store._database.execute("PRAGMA page_count").fetchone()[0]
-    store._database.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(OSError, match="room on the disk"):
-        sweep(trials, store=store)
-    store._database.close()
+
+    def full(*arguments, **options):
+        """A connection that may not make its file larger."""
+        database = connect(*arguments, **options)
+        pages = database.execute("PRAGMA page_count").fetchone()[0]
+        database.execute(f"PRAGMA max_page_count = {pages}")
+        return database
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", full)
+        with pytest.raises(OSError, match="room on the disk"):
+            sweep(trials, store=path)
     assert set(finished_at(path)) == {row.hash for row in reference.rows[:4]}
     assert fingerprints(sweep(trials, store=path)) == fingerprints(reference)
 
@@ -306,7 +319,7 @@ def test_a_store_made_read_only(tmp_path, trials, reference, monkeypatch):
     sweep(trials[:4], store=path)
     before = path.read_bytes()
     # What a user without the right to write meets; the suite may run as root, who has every right.
-    monkeypatch.setattr(importlib.import_module("funcnet.sweeps.store").os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "access", lambda *_: False)
     assert fingerprints(sweep(trials[:4], store=path)) == fingerprints(reference)[:4]
     with pytest.raises(OSError, match="may be written"):
         sweep(trials, store=path)
@@ -410,7 +423,7 @@ def test_the_plan_counts_programs_exactly():
     assert (ahead.trials, ahead.duplicates, ahead.devices) == (21, 1, 2)
     assert sum(program.chunks for program in ahead.programs) == 5
     text = str(ahead)
-    assert "21 trials (and 1 duplicates) in 4 compiled programs on 2 devices" in text
+    assert "21 trials (and 1 duplicate) in 4 compiled programs on 2 devices" in text
     assert ahead.seconds > 0
 
 
@@ -430,6 +443,7 @@ def test_the_plan_counts_operations():
     ("arguments", "options", "match"),
     [
         ((BASE,), {}, "experiments must be a list"),
+        ((5,), {}, "experiments must be a list"),
         (([],), {}, "at least one experiment"),
         (([BASE, fn.SGD(0.1)],), {}, "trial 1 is"),
         (([BASE],), {"keep": "all"}, "keep must be one of"),
@@ -441,12 +455,35 @@ def test_the_plan_counts_operations():
         (([BASE],), {"test": (X[:3], Y[:2])}, "test"),
         (([BASE],), {"lanes": 0}, "lanes must be"),
         (([BASE],), {"segment": 0}, "segment must be"),
+        (([BASE],), {"progress": np.ones(2)}, "progress must be True or False"),
+        (([BASE],), {"own_order": None}, "own_order must be True or False"),
+        (([BASE],), {"devices": []}, "the list is empty"),
+        (([BASE],), {"devices": "cpu"}, "devices must be a list"),
+        (([BASE],), {"devices": 1}, "devices must be a list"),
+        (([BASE],), {"devices": [1]}, "something else is among them"),
+        (([BASE],), {"devices": jax.local_devices()[:1] * 2}, "one is there twice"),
+        (([BASE],), {"executor": 4}, "executor must be"),
+        (([BASE],), {"timeout": 0}, "timeout must be"),
+        (([BASE],), {"store": 5}, "store must be the path of a file"),
+        (([BASE],), {"store": "a\0b"}, "is NUL"),
+        (([BASE],), {"store": b"a"}, "store must be the path of a file"),
+        (([BASE],), {"store": "~nobody-of-this-name/x"}, "must be a user's folder"),
+        (([BASE, fn.replace(BASE, {"loss.label_smoothing": 0.1})],), {"halving": fn.Halving()}, "differ in loss"),
     ],
 )
 def test_bad_input_stops_at_the_door(arguments, options, match, monkeypatch):
     monkeypatch.setattr(engine_module, "programs_for", lambda *_: pytest.fail("it went on to compile"))
     with pytest.raises((ValueError, TypeError), match=match):
         sweep(*arguments, **options)
+
+
+def test_lists_of_all_kinds(reference, trials):
+    """A generator or an array of experiments, and one device by itself, are taken as they are meant."""
+    one = jax.local_devices()[0]
+    assert fingerprints(sweep((trial for trial in trials[:2]), devices=one)) == fingerprints(reference)[:2]
+    array = np.empty(2, object)
+    array[:] = trials[:2]
+    assert len(fn.plan(array, TRAIN, VALIDATION, calibrate=False).programs) == 1
 
 
 def test_stopping_needs_what_it_watches():

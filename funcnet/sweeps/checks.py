@@ -1,15 +1,17 @@
 r"""What a sweep and a plan require of their arguments, before anything compiles."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from funcnet.arrays import check_pair
-from funcnet.errors import describe, raise_error, whole_number
+from funcnet.errors import describe, raise_error, shown, whole_number
 from funcnet.records import canonical, replace
+from funcnet.results.varying import judged_apart
+from funcnet.sweeps.devices import checked_devices
 from funcnet.sweeps.halving import Halving
 from funcnet.training.experiment import Experiment, stopping_rules
 from funcnet.training.loop import prepare
@@ -18,27 +20,54 @@ from funcnet.training.state import Data, columns
 KEEP = ("metrics", "params", "state")
 
 
-def checked(experiments: Any, halving: Any, keep: Any, **counts: Any) -> list[Experiment]:
-    """Require a list of experiments, with numbers that are known."""
-    if isinstance(experiments, Experiment) or not isinstance(experiments, Sequence):
-        raise_error(
-            "experiments must be a list", f"got {describe(experiments)}", "fn.grid(…) or [experiment]", TypeError
-        )
-    if not experiments:
+class Job(NamedTuple):
+    """What a sweep and a plan are asked for, checked."""
+
+    given: list[Experiment]
+    data: Data
+    test: Any
+    devices: tuple[jax.Device, ...]
+
+
+def checked_job(
+    experiments: Any,
+    sets: tuple[Any, Any, Any],
+    devices: Any,
+    *,
+    halving: Any = None,
+    keep: str = "params",
+    flags: Mapping[str, Any],
+    counts: Mapping[str, Any],
+) -> Job:
+    """Check all arguments: experiments against the sets for training, validation and test; options; devices."""
+    if isinstance(experiments, (Experiment, str, Mapping)) or not isinstance(experiments, Iterable):
+        must, arrived = "experiments must be a list", f"got {describe(experiments)}"
+        raise_error(must, arrived, "fn.grid(…) or [experiment]", TypeError)
+    given = list(experiments)
+    if not given:
         raise_error("a sweep must have at least one experiment", "got none", "fn.grid(…)")
-    for number, experiment in enumerate(experiments):
+    for number, experiment in enumerate(given):
         if not isinstance(experiment, Experiment):
-            raise_error(
-                "a sweep takes experiments", f"trial {number} is {describe(experiment)}", "fn.Experiment(…)", TypeError
-            )
+            arrived = f"trial {number} is {describe(experiment)}"
+            raise_error("a sweep takes experiments", arrived, "fn.Experiment(…)", TypeError)
     if halving is not None and not isinstance(halving, Halving):
         raise_error("halving must be a Halving", f"got {describe(halving)}", 'fn.Halving("validation_loss")', TypeError)
-    if keep not in KEEP:
-        raise_error(f"keep must be one of {', '.join(map(repr, KEEP))}", f"got {keep!r}", '"params"')
+    if halving is not None and (part := judged_apart(halving.metric, given)):
+        raise_error(
+            f"halving by {halving.metric} must compare trials by one measure",
+            f"they differ in {part}, and each is judged by its own",
+            'fn.Halving("validation_accuracy"), or another metric than the loss',
+        )
+    if not isinstance(keep, str) or keep not in KEEP:
+        raise_error(f"keep must be one of {', '.join(map(repr, KEEP))}", f"got {shown(keep)}", '"params"')
+    for name, flag in flags.items():
+        if not isinstance(flag, (bool, np.bool_)):
+            raise_error(f"{name} must be True or False", f"got {describe(flag)}", f"{name}=True", TypeError)
     for name, count in counts.items():
         if count is not None:
             whole_number(count, name, 1)
-    return list(experiments)
+    chosen = checked_devices(devices)
+    return Job(given, *checked_data(given, *sets, halving), chosen)
 
 
 def checked_data(

@@ -1,12 +1,15 @@
 r"""Experiments in words: a readable form in JSON, and the hashes by which a store knows them.
 
 describe_experiment   records as {"kind": name, field: …}, the rest as JSON has it
+experiment_of         the way back
 hashes                of everything that decides the outcome of a trial, and of the same without `epochs`
 data_hash             of shapes, dtypes and bytes
 """
 
+import dataclasses
 import hashlib
 import json
+import sys
 from typing import Any
 
 import jax
@@ -50,6 +53,50 @@ def describe_experiment(node: Any) -> Any:
         "an optimizer of funcnet, such as fn.preset(…), or fn.train for this experiment",
         TypeError,
     )
+
+
+def experiment_of(description: Any) -> Any:
+    """Return the record that a description stands for; of classes that are imported, so that reading runs no code.
+
+    Raises
+    ------
+    ValueError
+        When it names a class that is not there, or that has other fields by now.
+
+    >>> import funcnet as fn
+    >>> base = fn.Experiment(fn.mlp(8, 3), fn.SoftmaxCrossEntropy(), fn.SGD(0.5))
+    >>> experiment_of(describe_experiment(base)) == base
+    True
+
+    """
+    if isinstance(description, list):
+        return tuple(experiment_of(value) for value in description)
+    if not isinstance(description, dict):
+        return description
+    fields = {name: experiment_of(value) for name, value in description.items() if name != "kind"}
+    if "kind" not in description:
+        return fields
+    module, _, name = str(description["kind"]).rpartition(".")
+    for kind in _kinds(module, name):
+        if [field.name for field in dataclasses.fields(kind)] == list(fields):
+            # Not kind(**fields): a record such as Chain(*layers) has a constructor of its own.
+            node = object.__new__(kind)
+            node.__dict__.update(fields)
+            node.__post_init__()
+            return node
+    raise_error(
+        "the experiments of a store must be made of records that are imported",
+        f"there is no {description['kind']} with the fields {', '.join(fields)}",
+        f"import {module or 'funcnet'} before, of the version that wrote the store",
+    )
+
+
+def _kinds(module: str, name: str) -> list[Any]:
+    """Return the records of a name in a module, or anywhere in the package."""
+    package = [place for path, place in sorted(sys.modules.items()) if path.startswith("funcnet.")]
+    places = [sys.modules.get(module)] if module else package
+    found = [vars(place).get(name) for place in places if place is not None]
+    return [kind for kind in dict.fromkeys(found) if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
 
 
 def _digits(value: float) -> float:

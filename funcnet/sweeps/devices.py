@@ -1,11 +1,14 @@
 r"""The devices that a sweep runs on."""
 
+import math
 import os
 import pathlib
+from collections.abc import Iterable
+from typing import Any
 
 import jax
 
-from funcnet.errors import raise_error, whole_number
+from funcnet.errors import describe, raise_error, whole_number
 
 
 def use_cores(count: int | None = None) -> int:
@@ -52,6 +55,35 @@ def use_compilation_cache(folder: str | os.PathLike[str]) -> None:
     jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def checked_devices(devices: Any) -> tuple[jax.Device, ...]:
+    """Return the devices to work on: all local ones for None, each of a list once.
+
+    >>> len(checked_devices(jax.local_devices()[0]))
+    1
+    """
+    if devices is None:
+        return tuple(jax.local_devices())
+    given = [devices] if isinstance(devices, jax.Device) else devices
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        must = "devices must be a list of JAX's devices"
+        raise_error(must, f"got {describe(devices)}", "devices=jax.local_devices(), or None", TypeError)
+    found = tuple(given)
+    if not found or not all(isinstance(device, jax.Device) for device in found):
+        arrived = "the list is empty" if not found else "something else is among them"
+        raise_error("devices must be JAX's devices, one or more", arrived, "jax.local_devices()", TypeError)
+    if len(set(found)) < len(found):
+        raise_error("devices must be different ones", "one is there twice", "jax.local_devices()")
+    return found
+
+
+def idle_lanes_hint(trials: int, lanes: int, devices: int) -> str:
+    """Say so when most lanes of a program would stay idle, and how many would be enough; empty otherwise."""
+    if 2 * trials > lanes:
+        return ""
+    enough = 2 ** max(0, math.ceil(math.log2(trials / devices)))
+    return f"{trials} trials in {lanes} lanes leave most of them idle; lanes={enough} would be faster"
 
 
 def idle_cores_hint(devices: tuple[jax.Device, ...]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from funcnet.records import choice, record
+from funcnet.results.checks import best_first
 
 
 @record
@@ -48,6 +49,5 @@ class Halving:
         >>> sorted(Halving("train_loss", factor=2).survivors("abc", [0.3, float("nan"), 0.1]))
         ['a', 'c']
         """
-        losses = np.asarray(values, np.float64) * (-1 if self.metric.endswith("accuracy") else 1)
-        ranked = np.argsort(np.where(np.isnan(losses), np.inf, losses), kind="stable")
+        ranked = best_first(self.metric, np.asarray(values, np.float64))
         return {keys[i] for i in ranked[: math.ceil(len(keys) / self.factor)]}

@@ -7,6 +7,7 @@ and run for one epoch with a full set of lanes; the sweep then finds it compiled
 """
 
 import dataclasses
+import html
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,11 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcnet.sweeps.checks import checked, checked_data
-from funcnet.sweeps.devices import idle_cores_hint
+from funcnet.sweeps.checks import Job, checked_job
+from funcnet.sweeps.devices import idle_cores_hint, idle_lanes_hint
 from funcnet.sweeps.engine import Engine, Options, Trial, groups
 from funcnet.sweeps.lanes import structure_of
-from funcnet.text import text_table
+from funcnet.text import counted, html_table, text_table
 from funcnet.training.experiment import Experiment
 from funcnet.training.loop import begin, update_batch
 from funcnet.training.state import Data
@@ -49,7 +50,7 @@ def _cells(p: Program) -> tuple[str, ...]:
     return (p.name, *numbers, _quantity(p.bytes, "", 1024), *times)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Plan:
     """What a sweep will do; `print` shows it."""
 
@@ -74,22 +75,25 @@ class Plan:
         """Return the seconds of all programs, compiling included; NaN without calibration."""
         return sum(program.seconds + program.compile_seconds for program in self.programs)
 
-    def __str__(self) -> str:
-        head = (
-            f"{self.trials} trials"
-            + (f" (and {self.duplicates} duplicates)" if self.duplicates else "")
-            + f" in {len(self.programs)} compiled program{'s' * (len(self.programs) != 1)} on {self.devices} device"
-            + f"{'s' * (self.devices != 1)}: {_quantity(self.flops, 'FLOP', 1000)}, {_quantity(self.bytes, 'B', 1024)}"
-            + ("" if math.isnan(self.seconds) else f", about {self.seconds:.1f} s")
+    def __repr__(self) -> str:
+        return "\n".join([self._headline(), *text_table(_HEAD, map(_cells, self.programs), left=1), *self._hints()])
+
+    def _repr_html_(self) -> str:
+        hints = "<br>".join(map(html.escape, self._hints()))
+        return f"<p>{html.escape(self._headline())}</p>{html_table(_HEAD, map(_cells, self.programs))}<p>{hints}</p>"
+
+    def _headline(self) -> str:
+        again = f" (and {counted(self.duplicates, 'duplicate')})" if self.duplicates else ""
+        programs, devices = counted(len(self.programs), "compiled program"), counted(self.devices, "device")
+        seconds = "" if math.isnan(self.seconds) else f", about {self.seconds:.1f} s"
+        costs = f"{_quantity(self.flops, 'FLOP', 1000)}, {_quantity(self.bytes, 'B', 1024)}{seconds}"
+        return f"{counted(self.trials, 'trial')}{again} in {programs} on {devices}: {costs}"
+
+    def _hints(self) -> list[str]:
+        idle = (
+            (program.name, idle_lanes_hint(program.trials, program.lanes, self.devices)) for program in self.programs
         )
-        lines = text_table(_HEAD, [_cells(program) for program in self.programs], left=1)
-        idle = [
-            f"{p.name}: {p.trials} trials in {p.lanes} lanes leave most of them idle; lanes={_enough(p, self.devices)}"
-            " would be faster"
-            for p in self.programs
-            if 2 * p.trials <= p.lanes
-        ]
-        return "\n".join([head, *lines, *idle, *([self.hint] if self.hint else [])])
+        return [f"{name}: {hint}" for name, hint in idle if hint] + ([self.hint] if self.hint else [])
 
 
 def plan(
@@ -130,38 +134,29 @@ def plan(
     1 100
 
     """
-    given = checked(experiments, None, "params", lanes=lanes)
-    data, tested = checked_data(given, train, validation, test, None)
-    chosen = tuple(jax.local_devices() if devices is None else devices)
-    every = {trial.key: trial for trial in map(Trial.of, given)}
+    flags, counts = {"calibrate": calibrate, "own_order": own_order}, {"lanes": lanes}
+    job = checked_job(experiments, (train, validation, test), devices, flags=flags, counts=counts)
+    every = {trial.key: trial for trial in map(Trial.of, job.given)}
     found: dict[Any, list[Program]] = {}
     options = Options(own_order=own_order, lanes=lanes)
     for group in groups(list(every.values()), own_order):
         kind = (structure_of(group[0].experiment), tuple(map(np.shape, jax.tree.leaves(group[0].experiment))))
         known = found.get(kind, [None])[0]
-        found.setdefault(kind, []).append(_program(group, data, tested, chosen, options, calibrate, known))
+        found.setdefault(kind, []).append(_program(group, job, options, calibrate, known))
     programs = tuple(_together(parts) for parts in found.values())
-    hint = idle_cores_hint(chosen)
-    return Plan(programs, len(every), len(given) - len(every), len(chosen), hint)
+    hint = idle_cores_hint(job.devices)
+    return Plan(programs, len(every), len(job.given) - len(every), len(job.devices), hint)
 
 
-def _program(
-    group: list[Trial],
-    data: Data,
-    test: Any,
-    devices: tuple[Any, ...],
-    options: Options,
-    calibrate: bool,
-    known: Program | None,
-) -> Program:
-    engine = Engine(group, data, test, devices, options, lambda finished: None)
+def _program(group: list[Trial], job: Job, options: Options, calibrate: bool, known: Program | None) -> Program:
+    engine = Engine(group, job.data, job.test, job.devices, options, lambda finished: None)
     width = engine.programs.width
     chunks = -(-len(group) // width)
     epochs = [trial.experiment.epochs for trial in group]
     example = group[0].experiment
-    state = jax.eval_shape(begin, example, data)
+    state = jax.eval_shape(begin, example, job.data)
     size = width * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-    held = len(devices) * sum(leaf.nbytes for leaf in jax.tree.leaves((data, test)))
+    held = len(job.devices) * sum(leaf.nbytes for leaf in jax.tree.leaves((job.data, job.test)))
     # Beside the state: gradients, updates and activations of a step.
     needed, compiling, running = 2 * size + held, math.nan, math.nan
     if known is not None:
@@ -171,7 +166,7 @@ def _program(
         needed, compiling, an_epoch = engine.calibrate()
         needed += held
         running = an_epoch * sum(max(epochs[i : i + width]) for i in range(0, len(epochs), width))
-    flops = _flops_an_epoch(example, data) * sum(epochs)
+    flops = _flops_an_epoch(example, job.data) * sum(epochs)
     return Program(name(example), len(group), width, chunks, max(epochs), flops, needed, compiling, running)
 
 
@@ -206,10 +201,6 @@ def name(experiment: Experiment) -> str:
     layers = getattr(experiment.network, "layers", (experiment.network,))
     words = [str(getattr(layer, "width", type(layer).__name__)) for layer in layers]
     return f"{'-'.join(words)}, {type(experiment.loss).__name__}, {type(experiment.optimizer).__name__}"
-
-
-def _enough(program: Program, devices: int) -> int:
-    return 2 ** max(0, math.ceil(math.log2(program.trials / devices)))
 
 
 def _quantity(value: float, unit: str, step: int) -> str:

@@ -7,6 +7,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from funcnet.results.checks import lower_is_better
+
 LOG_SECONDS = 30.0
 
 
@@ -40,7 +42,7 @@ class Progress:
             self.done += 1
             self.failed += trial.stopped == "diverged"
             value = trial.metrics.get(self.metric, float("nan"))
-            better = np.fmax if self.metric.endswith("accuracy") else np.fmin
+            better = np.fmin if lower_is_better(self.metric) else np.fmax
             self.best = float(better(self.best, value)) if trial.stopped != "diverged" else self.best
         self.show()
 
@@ -50,6 +52,8 @@ class Progress:
         share = min(self.walked / self.epochs, 1.0)
         rate = (self.done - self.skipped) / seconds
         parts = [f"{self.done}/{self.total} trials"]
+        if self.done < self.total:
+            parts.append(f"{self.walked}/{self.epochs} epochs")
         if self.skipped:
             parts.append(f"{self.skipped} from the store")
         parts.append(f"{rate:.1f} trials/s")

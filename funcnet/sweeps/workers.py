@@ -1,0 +1,130 @@
+r"""Chunks of a sweep on the workers of an executor, whatever becomes of them."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from funcnet.errors import describe, raise_error
+from funcnet.sweeps.describe import real_dtype
+from funcnet.sweeps.engine import Engine, Interrupted, Options, Trial
+from funcnet.sweeps.store import Finished
+from funcnet.training.experiment import Experiment
+from funcnet.training.state import Data
+
+POLL_SECONDS = 0.1  # between two looks for Ctrl-C
+
+
+class SweepFailed(RuntimeError):
+    """An executor lost a chunk; `results` holds the rows that are there, the others as "waiting"."""
+
+    results: Any = None
+
+
+def check_executor(executor: Any, halving: Any) -> None:
+    """Require an executor whose workers can compute."""
+    if not isinstance(executor, Executor):
+        must = "executor must be a concurrent.futures.Executor"
+        raise_error(must, f"got {describe(executor)}", "dask.distributed.Client(…).get_executor()", TypeError)
+    if halving is not None:
+        must = "halving compares all trials, so they must run in one process"
+        raise_error(must, "got an executor with it", "executor=None, or halving=None")
+    # Only the pool knows how it makes its workers, and says so nowhere else.
+    context = getattr(executor, "_mp_context", None)
+    if context is not None and context.get_start_method() == "fork":
+        raise_error(
+            "the workers of a pool must be started anew, since JAX's threads do not survive a fork",
+            "got a pool that forks",
+            'ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))',
+        )
+
+
+def run_elsewhere(
+    parts: Iterable[Sequence[Trial]],
+    data: tuple[Data, Any],
+    options: Options,
+    write: Callable[[list[Finished]], None],
+    executor: Executor,
+    timeout: float | None,
+) -> None:
+    """Let an executor's workers run chunks of trials; this process alone writes the store."""
+    arrays = jax.tree.map(np.asarray, (tuple(data[0]), data[1]))
+    plain = {"keep": options.keep, "lanes": options.lanes, "segment": options.segment, "own_order": options.own_order}
+    wide, stop = real_dtype() == np.float64, threading.Event()
+    # The threads of this process see the wish to stop; other processes end their chunks, and nobody waits for them.
+    shared = (lambda: stop.is_set() or options.interrupted(),) if isinstance(executor, ThreadPoolExecutor) else ()
+    asked: dict[Future[Any], Sequence[Trial]] = {}
+    try:
+        for part in parts:
+            experiments = [trial.experiment for trial in part]
+            with _in_words(options):
+                asked[executor.submit(run_part, experiments, arrays, plain, wide, *shared)] = part
+        left, since = set(asked), time.monotonic()
+        while left:
+            done, left = wait(left, POLL_SECONDS, FIRST_COMPLETED)
+            for future in done:
+                with _in_words(options):
+                    finished = checked_rows(future.result(), asked[future])
+                write(finished)
+                options.progress(finished, sum(trial.epochs for trial in finished))
+            if options.interrupted():
+                raise Interrupted
+            since = time.monotonic() if done else since
+            if timeout is not None and time.monotonic() - since > timeout:
+                raise _failure(f"no chunk has ended for {timeout:g} s")
+    finally:
+        stop.set()
+        for future in asked:
+            future.cancel()
+
+
+@contextlib.contextmanager
+def _in_words(options: Options) -> Iterator[None]:
+    """Say what became of a worker, unless the user's wish to stop, which reaches the workers too, has ended it."""
+    try:
+        yield
+    except (Interrupted, SweepFailed):
+        raise
+    except Exception as error:
+        if options.interrupted():
+            raise Interrupted from None
+        kind = type(error).__name__
+        broken = f"the pool broke ({kind}), as it does when a worker is killed or out of memory"
+        raise _failure(broken if isinstance(error, BrokenExecutor) else f"one ended in {kind}") from error
+
+
+def run_part(
+    part: list[Experiment],
+    arrays: Any,
+    plain: dict[str, Any],
+    wide: bool,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> list[Finished]:
+    """Run some trials of one structure to their ends: what a worker of an executor does."""
+    with jax.enable_x64(wide):
+        fields, test = jax.tree.map(jnp.asarray, arrays)
+        found: list[Finished] = []
+        options = Options(**plain, interrupted=interrupted)
+        trials = [Trial.of(experiment) for experiment in part]
+        Engine(trials, Data(*fields), test, tuple(jax.local_devices()), options, found.extend).advance()
+        return found
+
+
+def checked_rows(found: Any, asked: Sequence[Trial]) -> list[Finished]:
+    """Return what a worker found, if it is a row for each trial that it was asked for."""
+    if not isinstance(found, list) or not all(isinstance(row, Finished) for row in found):
+        raise _failure(f"one returned {describe(found)}")
+    if sorted(row.hash for row in found) != sorted(trial.key for trial in asked):
+        raise _failure("one returned rows of other trials")
+    return found
+
+
+def _failure(what: str) -> SweepFailed:
+    must, attempt = "every worker must return the rows that it was asked for", "the same call with the same store"
+    return SweepFailed(f"{must}, but {what}. Try: another executor, and {attempt}: it goes on from the rows there.")
