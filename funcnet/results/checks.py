@@ -7,11 +7,7 @@ from typing import Any
 import numpy as np
 
 from funcnet.errors import near_misses, raise_error, shown
-
-
-def lower_is_better(metric: str) -> bool:
-    """Tell which way a metric goes."""
-    return not metric.endswith("accuracy")
+from funcnet.metrics import lower_is_better
 
 
 def best_first(metric: str, values: np.ndarray) -> np.ndarray:

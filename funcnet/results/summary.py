@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from funcnet.errors import raise_error
+from funcnet.metrics import lower_is_better
 from funcnet.records import paths
 from funcnet.results.cells import cell, interval
-from funcnet.results.checks import best_first, lower_is_better, require_name
+from funcnet.results.checks import best_first, require_name
 from funcnet.results.rows import WAITING, Table
 from funcnet.results.trials import Trials
 from funcnet.text import counted, html_table, text_table

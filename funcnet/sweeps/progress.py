@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from funcnet.results.checks import lower_is_better
+from funcnet.metrics import lower_is_better
 
 LOG_SECONDS = 30.0
 

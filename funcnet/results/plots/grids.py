@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.results.checks import import_extra, lower_is_better, require_name
+from funcnet.metrics import lower_is_better
+from funcnet.results.checks import import_extra, require_name
 from funcnet.results.figures import BAD, figure_of, style
 from funcnet.results.plots.axes import by_value, columns_of, literal, name_ticks, not_run, title, value_text, wide
 from funcnet.results.trials import Trials
