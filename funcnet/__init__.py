@@ -6,7 +6,7 @@ An experiment is a pytree, every number a leaf, every choice structure; training
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from funcnet import data, layers, losses, optimizers, regularizers, schedules
+from funcnet import data, layers, losses, metrics, optimizers, regularizers, schedules
 from funcnet.activations import (
     ELU,
     GELU,
@@ -40,6 +40,18 @@ from funcnet.losses import (
     PerceptronCriterion,
     SigmoidCrossEntropy,
     SoftmaxCrossEntropy,
+)
+from funcnet.metrics import (
+    AUC,
+    F1,
+    R2,
+    Accuracy,
+    ConfusionMatrix,
+    MeanAbsolutePercentageError,
+    Perplexity,
+    Precision,
+    Recall,
+    TopK,
 )
 from funcnet.objective import backprop, evaluate
 from funcnet.optimizers import (
@@ -112,14 +124,18 @@ tanh = Tanh()
 __version__ = "0.1.0"
 
 __all__ = [
+    "AUC",
     "ELU",
+    "F1",
     "GELU",
     "L1",
     "L2",
+    "R2",
     "SELU",
     "SGD",
     "AMSGrad",
     "Accumulate",
+    "Accuracy",
     "AdaMax",
     "Adadelta",
     "Adagrad",
@@ -130,6 +146,7 @@ __all__ = [
     "Choice",
     "ClipByNorm",
     "ClipByValue",
+    "ConfusionMatrix",
     "Constant",
     "Convergence",
     "CoordinateDescent",
@@ -157,14 +174,18 @@ __all__ = [
     "LogUniform",
     "MaxNorm",
     "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
     "MeanSquaredError",
     "Mish",
     "NAdam",
     "OneCycle",
     "PerceptronCriterion",
+    "Perplexity",
     "Plan",
+    "Precision",
     "RMSprop",
     "ReLU",
+    "Recall",
     "Results",
     "Run",
     "SiLU",
@@ -178,6 +199,7 @@ __all__ = [
     "SweepFailed",
     "SweepInterrupted",
     "Tanh",
+    "TopK",
     "Uniform",
     "Warmup",
     "WeightDecay",
@@ -201,6 +223,7 @@ __all__ = [
     "load",
     "log_softmax",
     "losses",
+    "metrics",
     "mish",
     "mlp",
     "number",

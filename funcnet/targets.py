@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcnet.errors import describe, is_concrete, raise_error
+from funcnet.errors import check_floating, describe, is_concrete, raise_error
 
 
 def is_label(prediction: jax.Array, target: Any) -> bool:
@@ -97,6 +97,25 @@ def check_binary(prediction: jax.Array, target: Any) -> jax.Array:
 def nan_unless(condition: jax.Array, dtype: Any) -> jax.Array:
     """Return 0 where the condition holds, else NaN, as 0/0: a program in which it holds makes no NaN."""
     return 0 / condition.astype(dtype)
+
+
+def check_outputs(prediction: Any, target: Any) -> jax.Array:
+    """Require one number of a floating dtype for each output; return the target as an array."""
+    shape = np.shape(target)
+    if shape != prediction.shape:
+        if len(shape) == prediction.ndim - 1 and prediction.shape[:-1] == shape and prediction.shape[-1] > 1:
+            attempt = "SoftmaxCrossEntropy for labels, or one target for each output"
+        elif sorted((*prediction.shape, 1)) == sorted((*shape, 1)) or prediction.size == np.size(target):
+            attempt = f"target.reshape({prediction.shape}) if its numbers stand in that order"
+        else:
+            attempt = "a network whose last width is the number of outputs, and one target row a sample"
+        raise_error(
+            "prediction and target must have the same shape",
+            f"got prediction {describe(prediction)} and target {describe(jnp.asarray(target))}",
+            attempt,
+        )
+    check_floating(target if np.ndim(target) else jnp.asarray(target), "the target")
+    return jnp.asarray(target).astype(prediction.dtype)
 
 
 def whole(labels: jax.Array) -> jax.Array:

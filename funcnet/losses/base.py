@@ -23,12 +23,11 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from funcnet.errors import check_floating, describe, raise_error
 from funcnet.metrics.base import Metric
 from funcnet.records import choice, record
-from funcnet.targets import blank, spread_weight, wide
+from funcnet.targets import blank, check_outputs, spread_weight, wide
 
 
 @record
@@ -182,25 +181,7 @@ class OutputLoss(Loss):
 
     def check_target(self, prediction: jax.Array, target: Any) -> jax.Array:
         """Require equal shapes and a floating target."""
-        if np.shape(target) != prediction.shape:
-            _raise_shape(prediction, target)
-        check_floating(target if np.ndim(target) else jnp.asarray(target), "the target")
-        return jnp.asarray(target).astype(prediction.dtype)
-
-
-def _raise_shape(prediction: jax.Array, target: Any) -> None:
-    n = np.shape(target)
-    if len(n) == prediction.ndim - 1 and prediction.shape[:-1] == n and prediction.shape[-1] > 1:
-        attempt = "SoftmaxCrossEntropy for labels, or one target for each output"
-    elif sorted((*prediction.shape, 1)) == sorted((*n, 1)) or prediction.size == np.size(target):
-        attempt = f"target.reshape({prediction.shape}) if its numbers stand in that order"
-    else:
-        attempt = "a network whose last width is the number of outputs, and one target row a sample"
-    raise_error(
-        "prediction and target must have the same shape",
-        f"got prediction {describe(prediction)} and target {describe(jnp.asarray(target))}",
-        attempt,
-    )
+        return check_outputs(prediction, target)
 
 
 def require_scalar(loss: Any) -> None:

@@ -19,9 +19,9 @@ import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.metrics.base import MeanMetric
-from funcnet.metrics.decisions import check_decisions, right_class
+from funcnet.metrics.decisions import check_decisions, classes
 from funcnet.records import Number, cast, choice, number, record
-from funcnet.targets import check_binary, nan_unless
+from funcnet.targets import check_binary, in_range, nan_unless
 
 
 @record
@@ -49,7 +49,10 @@ class Accuracy(MeanMetric):
     def samples(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         """Return the share of right decisions in each sample."""
         if self.threshold is None:
-            return right_class(prediction, target)
+            label, top = classes(prediction, target), jnp.max(prediction, axis=-1)
+            found = jnp.argmax(prediction, axis=-1)
+            known = in_range(label, prediction.shape[-1]) & (top == top)
+            return (found == label.astype(found.dtype)).astype(top.dtype) + nan_unless(known, top.dtype)
         threshold = cast(self.threshold, prediction)
         fires = prediction >= threshold if self.inclusive else prediction > threshold
         right = (fires == (check_binary(prediction, target) > 0.5)).astype(prediction.dtype)

@@ -1,0 +1,42 @@
+r"""Precision: of what was decided for a class, the share that belongs to it.
+
+Value      h / d
+           of each class, from the counts of hits h, decisions d and members t, averaged over the classes
+
+A class that nothing was decided for has precision 0.
+
+Shapes     scores (…, K) with labels (…,) or distributions (…, K); with a threshold prediction and target are (…, k),
+           equal, each output a class.
+Extremes   0/0 is 0. A NaN among the scores makes it NaN.
+Source     van Rijsbergen 1979, chapter 7; the averages are those of scikit-learn.
+"""
+
+import jax
+
+from funcnet.cases import Case
+from funcnet.metrics.decisions import Counts, ratio
+from funcnet.records import record
+
+
+@record
+class Precision(Counts):
+    r"""The share of right decisions among those for a class.
+
+    >>> import jax.numpy as jnp
+    >>> scores = jnp.asarray([[0.2, 1.5], [0.3, -1.0], [-0.4, 0.1], [0.2, 0.9]])
+    >>> print(Precision("binary")(scores, jnp.asarray([1, 1, 1, 0])))
+    0.6666667
+    """
+
+    def share(self, hits: jax.Array, decided: jax.Array, true: jax.Array) -> jax.Array:
+        """Return h/d."""
+        return ratio(hits, decided)
+
+
+_SCORES = [[0.2, -1.3, 0.9], [2.1, 0.4, -0.6], [-0.7, 0.1, 1.4], [0.0, 0.5, -2.0]]
+CASES = (
+    Case("known", Precision(), (_SCORES, [2, 0, 1, 1]), 2.5 / 3, None, "(1 + 1 + 1/2)/3"),
+    Case("known", Precision("micro"), (_SCORES, [2, 0, 1, 1]), 0.75, None, "three hits of four decisions"),
+    Case("known", Precision("binary", 0.5), ([0.3, 0.6, 0.8], [1, 1, 0], [1.0, 3.0, 1.0]), 0.75, None, "3/(3 + 1)"),
+    Case("extreme", Precision("binary", 0.5), ([0.3, 0.2], [1, 0]), 0.0, None, "0/0: nothing decided for"),
+)
