@@ -80,8 +80,8 @@ def test_numbers_worked_by_hand():
     # At the second layer's dA: what is kept, dy, dx; and arguments and results.
     assert cost.peak_bytes == 80 + 52 + 52 + 120 + 40 + 120
     assert (cost.forward.elementwise, cost.backward.elementwise) == (30 + 60 + 10, 30 + 60 + 10)
-    # tanh keeps z as well.
-    assert fn.cost(fn.mlp(3, 1, activation=fn.tanh), (2,), 10, dtype=F32).activation_bytes == 2 * 120
+    # Softplus keeps z as well.
+    assert fn.cost(fn.mlp(3, 1, activation=fn.softplus), (2,), 10, dtype=F32).activation_bytes == 2 * 120
     # Adam keeps two numbers a parameter, the number of steps and the powers of β₁ and β₂.
     assert fn.cost(fn.mlp(3, 1), (2,), 10, optimizer=fn.Adam(0.1), dtype=F32).optimizer_bytes == 2 * 52 + 3 * 4
     # The loss brings 10 targets of 4 bytes, and keeps a residual for each.

@@ -8,7 +8,7 @@ Derivation. The slope of z is 1, that of α (e^z − 1) is α e^z.
 Shapes     z, y, dz: any, equal.
 Kink       At z = 0 the slopes meet if α = 1. Otherwise the stated subgradient is α, that of the left side (as
            in PyTorch).
-Extremes   Finite for all finite z: y rounds to −α far out on the left, where the derivative underflows to 0.
+Extremes   Far out on the left y rounds to −α, and the derivative underflows to 0.
 Source     Clevert, Unterthiner & Hochreiter 2016, equation 15.
 """
 
@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 
 from funcnet.activations.base import Elementwise
-from funcnet.activations.special import expm1
 from funcnet.cases import Case
 from funcnet.records import Number, cast, number, record
 
@@ -40,14 +39,12 @@ class ELU(Elementwise):
 
     def forward(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Return y, and z: α e^z from y, y + α, would cancel far out."""
-        return jnp.where(z > 0, z, cast(self.alpha, z) * expm1(jnp.where(z > 0, 0, z))), z
+        return jnp.where(z > 0, z, cast(self.alpha, z) * jnp.expm1(jnp.where(z > 0, 0, z))), z
 
     def backward(self, saved: jax.Array, dy: jax.Array) -> jax.Array:
         """Return dz = dy where z > 0, else α e^z dy."""
         z = saved
-        # e^z as a square: α e^z may be a number where e^z alone is too small for one.
-        root = jnp.exp(0.5 * jnp.minimum(z, 0))
-        return jnp.where(z > 0, 1, cast(self.alpha, z) * root * root) * dy
+        return jnp.where(z > 0, 1, cast(self.alpha, z) * jnp.exp(z)) * dy
 
     def kinks(self) -> tuple[tuple[Any, Any], ...]:
         """State the slope at 0: that of the left side, α (no kink if α = 1)."""

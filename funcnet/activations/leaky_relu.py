@@ -9,7 +9,7 @@ Shapes     z, y, dz: any, equal.
 Kink       At z = 0 every number between `slope` and 1 is a subgradient; the stated one is `slope` (as in
            PyTorch). A slope above 1 is allowed; then y is not max(z, slope · z), and the definition by cases
            holds.
-Extremes   Exact up to one rounding for every finite input.
+Extremes   Exact up to one rounding for every finite input; −∞ times a slope of 0 is NaN.
 Source     Article A2.2; Maas, Hannun & Ng 2013, whose slope is 0.01.
 """
 

@@ -9,24 +9,21 @@ Derivation. As for ELU, times λ. The two constants are the solution of E[y] = 0
 Shapes     z, y, dz: any, equal.
 Kink       At z = 0 the slopes are λα on the left and λ on the right; the stated subgradient is λα (as in
            PyTorch).
-Extremes   Finite unless λ z itself overflows: y rounds to −λα far out on the left, where the derivative
-           underflows to 0.
+Extremes   Far out on the left y rounds to −λα, and the derivative underflows to 0.
 Source     Klambauer, Unterthiner, Mayr & Hochreiter 2017, equations 2 and 14.
 """
 
-from fractions import Fraction
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from funcnet.activations.base import Elementwise
-from funcnet.activations.special import expm1, parts
 from funcnet.cases import Case
 from funcnet.records import record
 
-LAMBDA = Fraction("1.0507009873554804934193349852946")
-ALPHA = Fraction("1.6732632423543772848170429916717")
+LAMBDA = 1.0507009873554804934193349852946
+ALPHA = 1.6732632423543772848170429916717
 
 
 @record
@@ -50,33 +47,28 @@ class SELU(Elementwise):
 
     def forward(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Return y, and z: λα e^z from y, y + λα, would cancel far out."""
-        (right, right_rest), (left, left_rest) = parts(LAMBDA, z), parts(LAMBDA * ALPHA, z)
-        e = expm1(jnp.where(z > 0, 0, z))
-        # The constants are irrational: what rounding them loses is added again.
-        return jnp.where(z > 0, right * z + right_rest * z, left * e + left_rest * e), z
+        return LAMBDA * jnp.where(z > 0, z, ALPHA * jnp.expm1(jnp.where(z > 0, 0, z))), z
 
     def backward(self, saved: jax.Array, dy: jax.Array) -> jax.Array:
         """Return dz = λ dy where z > 0, else λα e^z dy."""
         z = saved
-        # e^z as a square: λα e^z may be a number where e^z alone is too small for one.
-        root = jnp.exp(0.5 * jnp.minimum(z, 0))
-        return jnp.where(z > 0, float(LAMBDA), float(LAMBDA * ALPHA) * root * root) * dy
+        return jnp.where(z > 0, LAMBDA, LAMBDA * ALPHA * jnp.exp(z)) * dy
 
     def kinks(self) -> tuple[tuple[Any, Any], ...]:
         """State the slope at 0: that of the left side."""
-        return ((0.0, float(LAMBDA * ALPHA)),)
+        return ((0.0, LAMBDA * ALPHA),)
 
 
 CASES = (
     Case("ordinary", SELU(), ([0.7, -0.7],)),
     Case("batch", SELU(), ([[-2.0, -0.1, 0.3], [1.5, 4.0, -6.0]],)),
-    Case("kink", SELU(), ([0.0, -0.0],), [0.0, 0.0], [float(LAMBDA * ALPHA)] * 2, "stated"),
+    Case("kink", SELU(), ([0.0, -0.0],), [0.0, 0.0], [LAMBDA * ALPHA] * 2, "stated"),
     Case(
         "extreme",
         SELU(),
         ([-1e30, -1e4, 1e4, 1e30],),
-        [-float(LAMBDA * ALPHA)] * 2 + [1e4 * float(LAMBDA), 1e30 * float(LAMBDA)],
-        [0.0, 0.0, float(LAMBDA), float(LAMBDA)],
+        [-LAMBDA * ALPHA] * 2 + [1e4 * LAMBDA, 1e30 * LAMBDA],
+        [0.0, 0.0, LAMBDA, LAMBDA],
         "limits",
     ),
     Case("known", SELU(), ([1.0],), [1.0507009873554805], [1.0507009873554805], "Klambauer et al. 2017: λ"),

@@ -10,10 +10,9 @@ constant log w to the logits, and the formula in y is unchanged.
 
 Erratum    Multiplying each y_k by w_k, as article B3.3 suggests, gives numbers that do not sum to 1; dividing
            them by their sum is this class-weighted softmax.
-Forms      The largest logit m is subtracted first; it cancels in the quotient. A large probability is right
-           to 4 units in its last place; rounding z − m makes a small one uncertain by |z − m| units more.
+Forms      The largest logit m is subtracted first; it cancels in the quotient.
 Shapes     z, y, dz: (…, classes); class_weight: (classes,).
-Extremes   Finite for all finite z, ±1e4 included: classes far below the largest get probability 0.
+Extremes   Classes far below the largest get probability 0, ∞ counts as the largest number.
 Source     Article B3.3; Bridle 1990.
 """
 
@@ -21,22 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcnet.activations.base import Activation
+from funcnet.activations.base import Activation, shifted
 from funcnet.cases import Case
 from funcnet.errors import describe, raise_error
 from funcnet.records import Vector, cast, number, record
-
-
-def shifted(z: jax.Array, name: str) -> jax.Array:
-    """Return z − max z over the last axis."""
-    if z.ndim == 0 or z.shape[-1] == 0:
-        raise_error(
-            f"the input of {name} must have a last axis of classes",
-            f"got {describe(z)}",
-            "shape (…, classes)",
-        )
-    largest = jnp.max(z, axis=-1, keepdims=True)
-    return z - largest
 
 
 @record

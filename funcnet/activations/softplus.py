@@ -5,30 +5,20 @@ Backward   dz = σ(z) dy,  σ(z) = 1 / (1 + e^(−z))
 
 Derivation. dy/dz = e^z/(1 + e^z) = 1/(1 + e^(−z)).
 
-Forms      y = max(z, 0) + log(1 + e) with e = e^(−|z|) ≤ 1, since log(1 + e^z) − z = log(e^(−z) + 1); no
-           exponential overflows, and σ(z) is 1/(1 + e) or e/(1 + e). Within ±¼, where both terms round,
-           y = log 2 + z/2 + log cosh(z/2), the last by its Taylor series, whose n-th term is
-           (4ⁿ − 1) B₂ₙ / (2n (2n)!) z²ⁿ with the Bernoulli numbers B.
+Forms      y = log(e^z + e^0) by `logaddexp`, which is max(z, 0) + log(1 + e^(−|z|)): no exponential overflows.
 Shapes     z, y, dz: any, equal.
-Extremes   Finite for all finite z: y is z far out on the right and underflows to 0 on the left.
+Extremes   Far out y is z on the right and 0 on the left.
 Source     Dugas, Bengio, Bélisle, Nadeau & Garcia 2001.
 """
 
-from fractions import Fraction
-from math import factorial
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from funcnet.activations.base import Elementwise
-from funcnet.activations.special import LOG_2, exp, log1p, parts, polynomial
 from funcnet.cases import Case
 from funcnet.records import record
-
-_BERNOULLI = [Fraction(a, b) for a, b in ((1, 6), (-1, 30), (1, 42), (-1, 30), (5, 66), (-691, 2730), (7, 6))]
-# Of log cosh(z/2) / z² in powers of z².
-_LOG_COSH = [float((4**n - 1) * b / (2 * n * factorial(2 * n))) for n, b in enumerate(_BERNOULLI, 1)]
 
 
 @record
@@ -46,17 +36,12 @@ class Softplus(Elementwise):
 
     def forward(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Return log(1 + e^z), and z: σ(z) from y, 1 − e^(−y), would cancel for small y."""
-        e = exp(jnp.where(z < 0, z, -z))
-        high, low = parts(LOG_2, z)
-        square = jnp.minimum(z * z, 1)
-        near = high + (0.5 * z + (low + square * polynomial(square, _LOG_COSH)))
-        return jnp.where(jnp.abs(z) < 0.25, near, jnp.where(z < 0, 0, z) + log1p(e)), z
+        return jnp.logaddexp(z, 0.0), z
 
     def backward(self, saved: jax.Array, dy: jax.Array) -> jax.Array:
-        """Return dz = σ(z) dy, written with e = e^(−|z|)."""
+        """Return dz = σ(z) dy."""
         z = saved
-        e = jnp.exp(-jnp.abs(z))
-        return jnp.where(z < 0, e, 1) / (1 + e) * dy
+        return jax.lax.logistic(z) * dy
 
 
 CASES = (

@@ -40,7 +40,8 @@ class Step(Elementwise):
 
     def forward(self, z: jax.Array) -> tuple[jax.Array, tuple[()]]:
         """Return [z ≥ threshold], and nothing: no derivative needs it."""
-        return jnp.where(z >= cast(self.threshold, z), jnp.ones_like(z), 0), ()
+        threshold = cast(self.threshold, z)
+        return jnp.where(z >= threshold, 1, jnp.where(z < threshold, 0, z)), ()  # NaN is neither
 
     def backward(self, saved: tuple[()], dy: jax.Array) -> jax.Array:
         """Return dz = 0, the declared derivative."""
