@@ -1,91 +1,88 @@
 """Whole networks: hand-derived back-propagation against `jax.grad` of the same objective, in float64."""
 
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_rules import apart
+from test_rules import apart, cotangent, floats, gather
 
 import funcnet as fn
-from funcnet import activations, losses
+from funcnet import activations, layers, losses, regularizers
 from funcnet.layers.base import as_layer
 
 SAMPLES, FEATURES, OUTPUTS = 5, 4, 3
 
-# The rule of each activation's first case; an output activation suits each loss.
+# The rule of each concept's first case, and for a loss all of its batches: variants, labels and distributions.
 ACTIVATIONS = {type(module.CASES[0].rule).__name__: module.CASES[0].rule for module in activations.REGISTRY}
-LOSSES = {
-    "MeanSquaredError": (losses.MeanSquaredError(), None),
-    "MeanAbsoluteError": (losses.MeanAbsoluteError(), None),
-    "Huber": (losses.Huber(0.5), None),
-    "SoftmaxCrossEntropy": (losses.SoftmaxCrossEntropy(0.1), None),
-    "SigmoidCrossEntropy": (losses.SigmoidCrossEntropy(), None),
-    "PerceptronCriterion": (losses.PerceptronCriterion(), None),
-    "CrossEntropy": (losses.CrossEntropy(), activations.Softmax()),
-    "BinaryCrossEntropy": (losses.BinaryCrossEntropy(), activations.Sigmoid()),
-    "KLDivergence": (losses.KLDivergence(), activations.Softmax()),
-    "LogKLDivergence": (losses.LogKLDivergence(), activations.LogSoftmax()),
-}
-REGULARIZERS = {"none": None, "L1": fn.L1(0.01), "L2": fn.L2(0.02), "elastic net": fn.ElasticNet(0.01, 0.02)}
+REGULARIZERS = {"none": None} | {type(m.CASES[0].rule).__name__: m.CASES[0].rule for m in regularizers.REGISTRY}
+LOSSES = {}
+for case in [case for module in losses.REGISTRY for case in module.CASES if case.kind == "batch"]:
+    if np.ndim(case.arguments[0]) == 2:
+        LOSSES.setdefault(type(case.rule).__name__, []).append(case)
 
 
 def combinations(activation_name, loss_name):
-    """List four of {none, L1, L2, elastic net} × {dropout on, off} × {depth 1, 2, 5}, rotating through all pairs."""
+    """List four of regularizers × {dropout on, off} × {depth 1, 2, 5}, rotating through all pairs."""
     shift = list(ACTIVATIONS).index(activation_name) + 3 * list(LOSSES).index(loss_name)
     everything = list(itertools.product(REGULARIZERS, (False, True), (1, 2, 5)))
-    return [everything[(shift + 7 * i) % len(everything)] for i in range(4)]
+    step = next(n for n in itertools.count(7) if math.gcd(n, len(everything)) == 1)
+    return [everything[(shift + step * i) % len(everything)] for i in range(4)]
 
 
-def build(activation, last, depth, dropout):
+def suits(prediction):
+    """Return the activation whose outputs are like those that a loss is shown in its case, or None for any number."""
+    p = np.asarray(prediction, np.float64)
+    if np.all(p >= 0) and np.allclose(p.sum(axis=1), 1):
+        return fn.softmax
+    if np.allclose(np.exp(p).sum(axis=1), 1):
+        return fn.log_softmax
+    return fn.sigmoid if np.all((p >= 0) & (p <= 1)) else None
+
+
+def build(activation, last, depth, dropout, outputs=OUTPUTS):
     """Return a network of `depth` dense layers, with the last activation that its loss wants."""
-    layers = list(fn.mlp(*[6] * (depth - 1), OUTPUTS, activation=activation, dropout=0.3 if dropout else None).layers)
+    layers = list(fn.mlp(*[6] * (depth - 1), outputs, activation=activation, dropout=0.3 if dropout else None).layers)
     return fn.Chain(*layers, *([last] if last is not None else []))
-
-
-def draw(loss, depth, seed):
-    """Return x, y and sample weights that suit a loss."""
-    rng = np.random.default_rng(seed)
-    x = jnp.asarray(rng.normal(size=(SAMPLES, FEATURES)))
-    if isinstance(loss, losses.SoftmaxCrossEntropy | losses.CrossEntropy):
-        y = jnp.asarray(rng.integers(0, OUTPUTS, SAMPLES))
-    elif loss.metrics() and isinstance(loss, losses.OutputLoss):
-        y = jnp.asarray(rng.integers(0, 2, (SAMPLES, OUTPUTS)))
-    elif loss.metrics():
-        y = jnp.asarray(rng.dirichlet(np.ones(OUTPUTS), SAMPLES))
-    else:
-        y = jnp.asarray(rng.normal(size=(SAMPLES, OUTPUTS)))
-    return x, y, jnp.asarray(rng.uniform(0.2, 2.0, SAMPLES))
 
 
 @pytest.mark.parametrize("loss_name", LOSSES)
 @pytest.mark.parametrize("activation_name", ACTIVATIONS)
 def test_backprop_against_automatic_differentiation(activation_name, loss_name):
     """Four combinations a test, 1e-10 relative."""
-    loss, last = LOSSES[loss_name]
     for number, (name, dropout, depth) in enumerate(combinations(activation_name, loss_name)):
-        network, regularizer = build(ACTIVATIONS[activation_name], last, depth, dropout), REGULARIZERS[name]
-        x, y, weight = draw(loss, depth, number)
+        case = LOSSES[loss_name][number % len(LOSSES[loss_name])]
+        loss, (shown, target) = case.rule, case.arguments[:2]
+        samples, outputs = np.shape(shown)
+        network = build(ACTIVATIONS[activation_name], suits(shown), depth, dropout, outputs)
+        regularizer, rng = REGULARIZERS[name], np.random.default_rng(number)
+        x, y = jnp.asarray(rng.normal(size=(samples, FEATURES))), floats(target, np.float64)
+        weight = jnp.asarray(rng.uniform(0.2, 2.0, samples))
         params = network.init(jax.random.key(number), (FEATURES,), jnp.float64)
         # Random biases: where a dead layer passes zeros on, a bias of 0 would put every unit on its kink.
-        rng = np.random.default_rng(number)
         params = jax.tree.map(lambda w, rng=rng: w + 0.1 * rng.normal(size=w.shape), params)
         key = jax.random.key(100 + number) if dropout else None
 
-        def objective(params, network=network, regularizer=regularizer, x=x, y=y, weight=weight, key=key):
+        def objective(params, network=network, loss=loss, x=x, y=y, weight=weight, key=key):
             prediction, _ = network.forward(params, x, key)
-            return loss(prediction, y, weight) + (0 if regularizer is None else regularizer(params))
+            return loss(prediction, y, weight)
+
+        def penalty(params, regularizer=regularizer):
+            # A proximal one adds its value and no gradient.
+            penalized = jax.lax.stop_gradient(params) if regularizer is not None and regularizer.proximal else params
+            return 0 if regularizer is None else regularizer(penalized)
 
         value, gradient = fn.backprop(network, loss, params, x, y, regularizer=regularizer, weight=weight, key=key)
-        wanted_value, wanted = jax.value_and_grad(objective)(params)
+        wanted_value, wanted = jax.value_and_grad(lambda p: objective(p) + penalty(p))(params)
         assert abs(value - wanted_value) <= 1e-14 * max(1, abs(wanted_value))
         assert distance(gradient, wanted) < 1e-10, (name, dropout, depth)
 
 
 def distance(found, wanted):
     """Return the distance of two gradients relative to the larger one's norm (0 for two zeros)."""
-    a, b = (np.concatenate([np.ravel(w) for w in jax.tree.leaves(tree)]) for tree in (found, wanted))
+    a, b = (np.concatenate([[0.0], *(np.ravel(w) for w in jax.tree.leaves(tree))]) for tree in (found, wanted))
     assert jax.tree.structure(found) == jax.tree.structure(wanted)
     return np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-300) if np.any(a != b) else 0.0
 
@@ -102,7 +99,8 @@ def test_there_are_at_least_500_combinations():
 def test_the_comparison_rejects_a_missing_regularizer_and_a_lost_mean():
     """The comparison of networks can fail."""
     network, loss = fn.mlp(6, OUTPUTS), losses.SoftmaxCrossEntropy()
-    x, y, _ = draw(loss, 2, 0)
+    rng = np.random.default_rng(0)
+    x, y = jnp.asarray(rng.normal(size=(SAMPLES, FEATURES))), jnp.asarray(rng.integers(0, OUTPUTS, SAMPLES))
     params = network.init(jax.random.key(0), (FEATURES,), jnp.float64)
     wanted = jax.grad(lambda p: loss(network.apply(p, x), y) + fn.L2(0.02)(p))(params)
     right = fn.backprop(network, loss, params, x, y, regularizer=fn.L2(0.02))[1]
@@ -110,6 +108,19 @@ def test_the_comparison_rejects_a_missing_regularizer_and_a_lost_mean():
     assert distance(fn.backprop(network, loss, params, x, y)[1], wanted) > 1e-3
     assert distance(jax.tree.map(lambda g: g * SAMPLES, right), wanted) > 1
     assert distance((right[0], (), jax.tree.map(lambda g: g[..., ::-1], right[2])), wanted) > 1e-2
+
+
+@pytest.mark.parametrize("case", [p for p in gather(layers.REGISTRY) if p.values[0].kind == "batch"])
+def test_every_layer_is_a_network(case):
+    """Each layer of the registry between an objective and its data, with a penalty on its parameters."""
+    (params, x), seed = (floats(argument, np.float64) for argument in case.arguments[:2]), case.arguments[2:]
+    key = jax.random.key(seed[0]) if seed else None
+    y = cotangent(case.rule.forward(params, x, key)[0], 5)
+    loss, regularizer = losses.MeanSquaredError(), fn.L2(0.02)
+    wanted = jax.value_and_grad(lambda p: loss(case.rule.forward(p, x, key)[0], y) + regularizer(p))(params)
+    value, gradient = fn.backprop(case.rule, loss, params, x, y, regularizer=regularizer, key=key)
+    assert abs(value - wanted[0]) <= 1e-14 * max(1, abs(wanted[0]))
+    assert distance(gradient, wanted[1]) < 1e-10
 
 
 def test_against_a_network_in_plain_python():
