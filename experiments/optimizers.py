@@ -108,7 +108,7 @@ def study_regression(epochs):
         runs = []
         for rate in RATES:
             trial = fn.Experiment(
-                fn.Dense(1, bias=False, kernel_init=fn.layers.Constant(0.0)),
+                fn.Dense(1, bias=False, kernel_init=fn.layers.Filled(0.0)),
                 fn.MeanSquaredError(),
                 make(rate),
                 batch_size=None,

@@ -96,7 +96,8 @@ from funcnet.sweeps import (
 from funcnet.tracing import trace
 from funcnet.training.experiment import Experiment
 from funcnet.training.loop import train
-from funcnet.training.state import Run
+from funcnet.training.run import Run, finish
+from funcnet.training.steps import advance, begin
 from funcnet.training.stopping import Convergence, EarlyStopping
 from funcnet.trees import global_norm
 
@@ -203,13 +204,16 @@ __all__ = [
     "Uniform",
     "Warmup",
     "WeightDecay",
+    "advance",
     "backprop",
+    "begin",
     "check",
     "choice",
     "cost",
     "data",
     "elu",
     "evaluate",
+    "finish",
     "gelu",
     "global_norm",
     "grid",

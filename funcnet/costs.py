@@ -34,7 +34,8 @@ import jax.numpy as jnp
 
 from funcnet import protocols
 from funcnet.errors import describe, raise_error
-from funcnet.layers.base import Activate, Layer, Shape, as_layer
+from funcnet.layers.activate import as_layer
+from funcnet.layers.base import Layer, Shape
 from funcnet.layers.walk import walk
 from funcnet.losses import as_loss
 from funcnet.memory import INPUT, Passed, passed, peak, sizes, traced
@@ -279,4 +280,4 @@ def _update(optimizer: Any, params: Any) -> tuple[Operations, int, bool]:
 
 
 def _label(layer: Any) -> str:
-    return type(layer.activation if isinstance(layer, Activate) else layer).__name__
+    return layer.label

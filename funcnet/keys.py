@@ -15,6 +15,7 @@ between steps, or between keys that differ in one bit.
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,15 @@ def _scramble(key: jax.Array, counter: jax.Array) -> jax.Array:
     for index in range(data.shape[0]):
         bits = _mix(bits + data[index])
     return bits
+
+
+def from_seed(seed: Any) -> jax.Array:
+    """Return the key of a seed, the same whatever JAX's default generator is.
+
+    >>> print(jax.random.key_data(from_seed(7)))
+    [0 7]
+    """
+    return jax.random.key(seed, impl="threefry2x32")
 
 
 @functools.partial(jax.jit, inline=True)

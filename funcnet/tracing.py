@@ -20,7 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcnet.layers.base import Activate, Layer
+from funcnet.layers.activate import Activate
+from funcnet.layers.base import Layer
 from funcnet.layers.walk import walk
 from funcnet.text import html_table, text_table
 
@@ -179,4 +180,4 @@ def trace(network: Any, loss: Any, params: Any, x: Any, y: Any, *, weight: Any =
 
 
 def _label(layer: Any) -> str:
-    return type(layer.activation if isinstance(layer, Activate) else layer).__name__
+    return layer.label

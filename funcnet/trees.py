@@ -6,6 +6,7 @@ numbers that follow the data (a running mean, a running variance), whose gradien
 but their layer ever moves.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -40,6 +41,25 @@ def is_weight(path: tuple[Any, ...]) -> bool:
 def is_reached(path: tuple[Any, ...], biases: bool) -> bool:
     """Tell whether a penalty or a decay reaches a leaf: the weights, and with `biases` all that are trained."""
     return leaf_name(path) not in (FOLLOWING if biases else SPARED)
+
+
+def leaves_by_path(tree: Any) -> dict[str, Any]:
+    """Return the leaves of a tree by their dotted paths.
+
+    >>> leaves_by_path(({"kernel": 1.0}, (), {"bias": 2.0}))
+    {'0.kernel': 1.0, '2.bias': 2.0}
+    """
+    return {dotted(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def map_leaves(function: Callable[[str, Any], Any], tree: Any) -> Any:
+    """Return a tree with `function(dotted path, leaf)` in the place of each leaf."""
+    return jax.tree_util.tree_map_with_path(lambda path, leaf: function(dotted(path), leaf), tree)
+
+
+def dotted(path: tuple[Any, ...]) -> str:
+    """Return the path of a leaf as text, its steps joined by dots."""
+    return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
 def select(condition: jax.Array, yes: Any, no: Any) -> Any:

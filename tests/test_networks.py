@@ -11,7 +11,7 @@ from test_rules import apart, cotangent, floats, gather
 
 import funcnet as fn
 from funcnet import activations, layers, losses, regularizers
-from funcnet.layers.base import as_layer
+from funcnet.layers.activate import as_layer
 
 SAMPLES, FEATURES, OUTPUTS = 5, 4, 3
 

@@ -470,7 +470,7 @@ def lasso_loop(x, y, penalty, sweeps):
 
 def linear_run(optimizer, penalty, epochs, dtype=np.float64):
     x, y = regression()
-    network = fn.Dense(1, bias=False, kernel_init=fn.layers.Constant(0.0))
+    network = fn.Dense(1, bias=False, kernel_init=fn.layers.Filled(0.0))
     experiment = fn.Experiment(
         network, fn.MeanSquaredError(), optimizer, fn.L1(penalty, proximal=True), batch_size=None, epochs=epochs
     )

@@ -10,7 +10,8 @@ import pytest
 import funcnet as fn
 from funcnet import activations, layers, losses, optimizers, regularizers
 from funcnet.records import canonical
-from funcnet.training.loop import Data, advance_program, begin, run_program
+from funcnet.training.state import NEVER, Data
+from funcnet.training.steps import advance, begin
 
 PACKAGE = pathlib.Path(fn.__file__).parent
 FORBIDDEN = {
@@ -125,7 +126,9 @@ def test_training_lowers_for_cpu_gpu_and_tpu(optimizer):
         network, fn.SoftmaxCrossEntropy(), optimizer, fn.L2(1e-4), fn.EarlyStopping(2), batch_size=4, epochs=3
     )
     x, y = jnp.ones((10, 5), jnp.float32), jnp.zeros(10, jnp.int32)
-    data = Data(x, y, (x, y))
+    data = Data(x, y, (x, y, None))
     experiment = canonical(experiment)
-    assert exports(run_program, experiment, data) == {"cpu", "cuda", "tpu"}
-    assert exports(advance_program, experiment, begin(experiment, data), data, jnp.int32(2)) == {"cpu", "cuda", "tpu"}
+    whole = jax.jit(lambda experiment, data: advance(experiment, begin(experiment, data), data, NEVER))
+    assert exports(whole, experiment, data) == {"cpu", "cuda", "tpu"}
+    segment = jax.jit(advance)
+    assert exports(segment, experiment, begin(experiment, data), data, jnp.int32(2)) == {"cpu", "cuda", "tpu"}

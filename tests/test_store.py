@@ -13,8 +13,8 @@ import pytest
 from test_sweep import BASE, TEST, TRAIN, VALIDATION, fingerprints, sweep
 
 import funcnet as fn
-from funcnet.sweeps.describe import describe_experiment, experiment_of
 from funcnet.sweeps.store import Store
+from funcnet.training.describe import describe_experiment, experiment_of
 
 TRIALS = [fn.replace(BASE, {"seed": i, "optimizer.learning_rate": 0.25 * (i + 1)}) for i in range(3)]
 

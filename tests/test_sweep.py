@@ -17,6 +17,7 @@ from funcnet.sweeps import engine as engine_module
 from funcnet.sweeps.lanes import programs_for
 from funcnet.sweeps.progress import Progress
 from funcnet.sweeps.store import Store
+from funcnet.training.loop import prepare
 
 RNG = np.random.default_rng(3)
 X = RNG.standard_normal((50, 6)).astype(np.float32)
@@ -63,7 +64,7 @@ def test_rows_equal_train(trials, reference):
     for i, trial in enumerate(trials):
         run = fn.train(trial, TRAIN, VALIDATION)
         assert reference.rows[i].stopped == run.stopped
-        assert reference.rows[i].epochs == run.stopped_epoch + 1
+        assert reference.rows[i].epochs == run.epochs
         assert reference.rows[i].best_epoch == run.best_epoch
         for name, column in run.history.items():
             np.testing.assert_allclose(reference.curves(i)[name], column, rtol=2e-5, atol=1e-6, err_msg=name)
@@ -109,9 +110,7 @@ def test_one_program_per_structure():
 
 def engine_arguments(example):
     """What `programs_for` is asked for by a sweep of such experiments."""
-    from funcnet.sweeps.lanes import structure_of
-
-    return structure_of(example), 4, tuple(jax.local_devices()), True, False
+    return jax.tree.structure(example), 4, tuple(jax.local_devices()), True, False
 
 
 @pytest.mark.parametrize(
@@ -129,20 +128,16 @@ def engine_arguments(example):
 def test_lanes_equal_train(changes, columns):
     """In columns or in rows, with dropout, penalties and wrappers, a lane computes what `train` does."""
     trials = [fn.replace(BASE, {**changes, "seed": i}) for i in range(3)]
-    data = fn_train().prepare(trials[0], TRAIN, VALIDATION)[1]
+    data = prepare(trials[0], TRAIN, VALIDATION)[1]
     from funcnet.sweeps.lanes import in_columns
 
     assert in_columns(trials[0], data) == columns
     results = sweep(trials)
     for i, trial in enumerate(trials):
         run = fn.train(trial, TRAIN, VALIDATION)
-        assert (results.rows[i].stopped, results.rows[i].epochs) == (run.stopped, run.stopped_epoch + 1)
+        assert (results.rows[i].stopped, results.rows[i].epochs) == (run.stopped, run.epochs)
         for name, column in run.history.items():
             np.testing.assert_allclose(results.curves(i)[name], column, rtol=1e-4, atol=1e-5, err_msg=name)
-
-
-def fn_train():
-    return importlib.import_module("funcnet.training.loop")
 
 
 def test_one_bad_trial_harms_itself_alone():
@@ -187,7 +182,7 @@ def test_stopped_trials_give_back_their_lanes(monkeypatch):
 
     monkeypatch.setattr(engine_module.Engine, "_note", note)
     results = sweep(trials, segment=2)
-    ends = [fn.train(trial, TRAIN, VALIDATION).stopped_epoch + 1 for trial in trials]
+    ends = [fn.train(trial, TRAIN, VALIDATION).epochs for trial in trials]
     assert [row.epochs for row in results.rows] == ends
     assert {row.stopped for row in results.rows} == {"patience"}
     needed = sum(ends)
@@ -545,8 +540,8 @@ def test_the_plan_predicts_memory():
 def test_lanes_lower_for_cpu_gpu_and_tpu(columns):
     """The program of a sweep is tied to no platform."""
     lanes = importlib.import_module("funcnet.sweeps.lanes")
-    data = fn_train().prepare(BASE, TRAIN, VALIDATION)[1]
-    programs = programs_for(lanes.structure_of(BASE), 4, tuple(jax.local_devices()[:1]), columns, False)
+    data = prepare(BASE, TRAIN, VALIDATION)[1]
+    programs = programs_for(jax.tree.structure(BASE), 4, tuple(jax.local_devices()[:1]), columns, False)
     experiment = lanes.stack([BASE] * 4)
     arguments = (experiment, programs.begin(experiment, data), np.full(4, 2, np.int32), data, np.int32(1))
     exported = jax.export.export(programs.advance, platforms=["cpu", "cuda", "tpu"])(*arguments)

@@ -1,7 +1,5 @@
 """Training: against a plain Python loop, resumed bit for bit, compiled once, with every sample of every epoch."""
 
-import importlib
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -10,9 +8,11 @@ import pytest
 
 import funcnet as fn
 from funcnet import keys
-from funcnet.training.loop import Data, advance_program, batches, begin, finish, prepare, run_program
-
-TRAINING = importlib.import_module("funcnet.training.loop")  # funcnet.train itself is the function
+from funcnet.training.preparing import prepare
+from funcnet.training.run import finish
+from funcnet.training.runners import Memory
+from funcnet.training.state import Data
+from funcnet.training.steps import advance, batches, begin
 
 
 def data(samples=50, features=4, classes=3, seed=0):
@@ -20,7 +20,7 @@ def data(samples=50, features=4, classes=3, seed=0):
     rng = np.random.default_rng(seed)
     y = rng.integers(0, classes, samples)
     x = rng.normal(size=(samples, features)) + 1.5 * np.eye(classes, features)[y]
-    return x.astype(np.float32), y.astype(np.int32)
+    return x, y.astype(np.int32)
 
 
 def experiment(**changes):
@@ -42,7 +42,6 @@ def same(a, b):
 def test_training_is_the_plain_loop(batch_size, dropout):
     """Batches of 1, of a size that leaves a rest, of one that does not, and the whole set: parameters and history."""
     x, y = data()
-    x = x.astype(np.float64)
     network = fn.mlp(8, 3, dropout=dropout)
     trial = fn.Experiment(
         network,
@@ -65,9 +64,9 @@ def test_training_is_the_plain_loop(batch_size, dropout):
         for start in range(0, 50, size):
             rows = np.asarray(order[start : start + size])
             key = keys.fold(keys.fold(jax.random.key(3), 1), step)
-            if dropout is not None and len(rows) < size:
-                # The mask of the last batch is drawn for a full one; its first rows are the true samples.
-                rows = np.concatenate([rows, np.zeros(size - len(rows), int)])
+            if len(rows) < size:
+                # Filled up by the first samples of the order, which weigh nothing.
+                rows = np.concatenate([rows, np.asarray(order[: size - len(rows)])])
                 weight = jnp.asarray(np.arange(size) < 50 - start, jnp.float64)
             else:
                 weight = None
@@ -96,6 +95,7 @@ def test_every_sample_takes_part_once_an_epoch():
         order, weight = batches(trial, jnp.asarray(epoch), 50)
         assert order.shape == weight.shape == (4, 16)
         assert sorted(np.asarray(order)[np.asarray(weight)]) == list(range(50))
+        np.testing.assert_array_equal(np.ravel(order)[50:], np.ravel(order)[:14])  # true samples, at weight 0
         seen.append(np.asarray(order)[np.asarray(weight)])
     assert not np.array_equal(seen[0], seen[1])
     assert not np.array_equal(seen[1], seen[2])
@@ -116,43 +116,62 @@ def test_a_run_resumed_is_the_run_that_was_not_stopped():
         data(),
         data(20, seed=1),
     )
-    start = jax.jit(begin)
-    whole = advance_program(trial, start(trial, content), content, 6)
-    state = start(trial, content)
+    runner = Memory(trial, content, tuple(jax.devices()[:1]))
+    whole = runner.advance(runner.begin(None), 6, 10**6)
+    state = runner.begin(None)
     for until in (1, 3, 6):
-        state = advance_program(trial, state, content, until)
+        state = runner.advance(state, until, 10**6)
         assert int(state.epoch) == until
     assert same(state, whole)
+    parts = runner.begin(None)
+    for updates in (1, 2, 3, 9, 1, 10**6):  # segments that end inside epochs of four updates
+        parts = runner.advance(parts, 6, updates)
+    assert same(parts, whole)
+    pure = jax.jit(advance)(trial, begin(trial, content), content, 6)
+    chex.assert_trees_all_close(pure, whole, rtol=1e-9, atol=1e-12)
     again = finish(trial, state)
     chex.assert_trees_all_close(again.params, fn.train(trial, data(), data(20, seed=1)).params, rtol=1e-5)
 
 
 def test_state_buffers_are_donated():
     """A segment reuses the memory of the state that it is given."""
-    trial, content = prepare(experiment(), data())
-    state = jax.jit(begin)(trial, content)
+    runner = Memory(*prepare(experiment(), data()), tuple(jax.devices()[:1]))
+    state = runner.begin(None)
     kernel = state.params[0]["kernel"]
-    advance_program(trial, state, content, 1)
+    runner.advance(state, 1, 10**6)
     assert kernel.is_deleted()
 
 
-def test_one_program_for_every_number(monkeypatch):
+def test_one_program_for_every_number():
     """Ten experiments that differ in numbers compile one program; one that differs in a choice compiles another."""
-    run_program.clear_cache()
     traces = []
-    plain = TRAINING.begin  # run_program calls it while it is being traced, and only then
-    monkeypatch.setattr(TRAINING, "begin", lambda *given: traces.append(1) or plain(*given))
+
+    @fn.record
+    class Counted(fn.Dense):  # its forward is called while a program is traced, and only then
+        def forward(self, params, x, key=None):
+            traces.append(key is not None)
+            return fn.Dense.forward(self, params, x, key)
+
+    network = fn.Chain(Counted(8), fn.relu, fn.Dense(3))
+
+    def traced(trial):
+        traces.clear()
+        fn.train(fn.replace(trial, {"network": network}), data())
+        return sum(traces)
+
+    counts = []
     for i in range(10):
         changes = {
             "optimizer.learning_rate": 0.001 * (i + 1),
             "seed": i,
             "regularizer.strength": 0.1 * i,
             "optimizer.beta2": 0.9 + i / 100,
+            "epochs": i + 1,
         }
-        fn.train(fn.replace(experiment(regularizer=fn.L2(0.0)), changes), data())
-    assert len(traces) == 1
-    fn.train(experiment(regularizer=fn.L1(0.1)), data())
-    assert len(traces) == 2
+        counts.append(traced(fn.replace(experiment(regularizer=fn.L2(0.0)), changes)))
+    assert counts[0] > 0
+    assert counts[1:] == [0] * 9
+    assert traced(experiment(regularizer=fn.L1(0.1))) > 0
 
 
 def test_a_run_is_reproducible_and_seeds_differ():
@@ -171,20 +190,23 @@ def test_a_vmap_over_experiments_is_a_sweep():
     ]
     prepared = [prepare(t, data()) for t in trials]
     stacked = jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *(p[0] for p in prepared))
-    states = jax.vmap(run_program, in_axes=(0, None))(stacked, prepared[0][1])
+    content = prepared[0][1]
+    states = jax.vmap(lambda e: advance(e, begin(e, content), content, 6))(stacked)
     for i, trial in enumerate(trials):
         alone = fn.train(trial, data())
-        np.testing.assert_allclose(states.history["train_loss"][i], alone.history["train_loss"], rtol=1e-4)
+        np.testing.assert_allclose(states.history["train_loss"][i, :6], alone.history["train_loss"], rtol=1e-4)
 
 
 def test_a_diverging_run_says_where_and_keeps_good_parameters():
-    """A rate of 1e30 breaks at a named step; the parameters are those of the last good epoch."""
-    run = fn.train(fn.replace(experiment(), {"optimizer": fn.SGD(1e30)}), data())
+    """A rate of 1e200 breaks at a named step; the parameters are the best ones, here those it began with."""
+    run = fn.train(fn.replace(experiment(), {"optimizer": fn.SGD(1e200)}), data())
     assert run.stopped == "diverged"
     assert 0 <= run.first_bad_step < 4
     assert len(run.history["train_loss"]) == 1
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.params))
     assert run.best_epoch == -1
+    begun = fn.mlp(8, 3).init(keys.fold(jax.random.key(3), 0), (4,))
+    assert same(run.params, begun)
+    assert same(run.best_params, begun)
     fine = fn.train(experiment(), data())
     assert fine.stopped == "epochs"
     assert fine.first_bad_step is None
@@ -254,7 +276,7 @@ def test_a_perceptron_learns_and_but_a_step_network_learns_nothing():
     still = fn.Experiment(
         fn.Chain(fn.Dense(1), fn.step), fn.MeanSquaredError(), fn.SGD(1.0), batch_size=1, epochs=3, seed=1
     )
-    before = begin(still, Data(jnp.asarray(x), jnp.asarray(y, jnp.float32))).params
+    before = begin(still, Data(jnp.asarray(x), jnp.asarray(y, jnp.float64))).params
     assert same(fn.train(still, (x, y.astype(np.float32))).params, before)
 
 
@@ -281,5 +303,5 @@ def test_a_loss_and_optimizer_from_outside():
     run = fn.train(
         fn.Experiment(fn.Dense(1), Total(), Halving(), batch_size=None, epochs=2), (x, np.zeros((4, 1), np.float32))
     )
-    start = fn.Dense(1).init(keys.fold(jax.random.key(0), 0), (2,), jnp.float32)
+    start = fn.Dense(1).init(keys.fold(jax.random.key(0), 0), (2,))
     np.testing.assert_allclose(run.params["kernel"], start["kernel"] / 4, rtol=1e-6)

@@ -27,7 +27,7 @@ WIDTH = 64
 KINDS = {  # activation, and the initializer of the hidden kernels, whose inputs are 64 pixels or units
     "identity": (fn.identity, None),
     "sigmoid": (fn.sigmoid, None),
-    "sigmoid, 4 × kernels": (fn.sigmoid, fn.layers.Normal(4 / WIDTH**0.5)),
+    "sigmoid, 4 × kernels": (fn.sigmoid, fn.layers.RandomNormal(4 / WIDTH**0.5)),
     "tanh": (fn.tanh, None),
     "ReLU": (fn.relu, None),
     "leaky ReLU 0.01": (fn.LeakyReLU(0.01), None),

@@ -99,7 +99,7 @@ def medians(calls, rounds):
 
 def network(name, depth, gain):
     """Return a network whose hidden kernels have standard deviation gain/√64."""
-    dense = fn.Dense(WIDTH, kernel_init=fn.layers.Normal(gain / WIDTH**0.5))
+    dense = fn.Dense(WIDTH, kernel_init=fn.layers.RandomNormal(gain / WIDTH**0.5))
     return fn.Chain(*[dense, ACTIVATIONS[name]] * depth, fn.Dense(10))
 
 

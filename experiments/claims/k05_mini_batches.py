@@ -27,7 +27,7 @@ import numpy as np
 import funcnet as fn
 from experiments.claims._descent import RATES, problems, race, seconds_an_epoch
 from experiments.study import Table
-from funcnet.layers.base import as_layer
+from funcnet.layers.activate import as_layer
 from funcnet.training.loop import Data, batches, begin, update_batch
 
 SIZES = {"1": 1, "4": 4, "16": 16, "64": 64, "256": 256, "whole set": None}

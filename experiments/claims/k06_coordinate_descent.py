@@ -34,7 +34,7 @@ import numpy as np
 import funcnet as fn
 from experiments.claims._descent import crossing, thinned
 from experiments.study import Table
-from funcnet.layers.base import as_layer
+from funcnet.layers.activate import as_layer
 from funcnet.training.loop import Data, begin, run_epoch
 
 LEVELS = (1e-2, 1e-4, 1e-8)
@@ -138,7 +138,7 @@ def linear(name, x, y, strength, small):
         "same_zeros": bool(((paths[-1].coefficients[0] == 0) == (exact == 0)).all()),
     }
     penalty = fn.L1(strength, proximal=True) if lasso else fn.L2(strength)
-    dense = fn.Dense(1, bias=False, kernel_init=fn.layers.Constant(0.0))
+    dense = fn.Dense(1, bias=False, kernel_init=fn.layers.Filled(0.0))
     runs = {}
     for method, (optimizer, size, epochs, path) in methods(len(y), small).items():
         experiment = fn.Experiment(

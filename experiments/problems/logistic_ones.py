@@ -29,7 +29,7 @@ import numpy as np
 import funcnet as fn
 from experiments.problems._baselines import chosen, corrected, error, spread
 from experiments.study import Table
-from funcnet.layers.initializers import Constant
+from funcnet.layers.initializers import Filled
 
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 NEIGHBOURS = (1, 3, 5, 9, 15, 25, 51)
@@ -43,7 +43,7 @@ def columns(x, *others):
 def descend(x, y, epochs, penalties=(0.0,), bias=False, biases=False):
     """Train a sigmoid unit by gradient descent, for each penalty; return the runs."""
     unit = fn.Experiment(
-        fn.Dense(1, bias=bias, kernel_init=Constant(0.0)),
+        fn.Dense(1, bias=bias, kernel_init=Filled(0.0)),
         fn.SigmoidCrossEntropy(),
         fn.SGD(0.5),
         regularizer=fn.L2(0.0, biases=biases),

@@ -37,7 +37,7 @@ import numpy as np
 
 import funcnet as fn
 from experiments.study import Table
-from funcnet.layers.initializers import Constant
+from funcnet.layers.initializers import Filled
 from funcnet.training.loop import batches
 
 CORNERS = np.asarray([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
@@ -66,7 +66,7 @@ def by_hand(order, y):
 def perceptrons(functions, orders, epochs):
     """Train a perceptron on each function in several orders; return what it gets right after each epoch."""
     unit = fn.Experiment(
-        fn.Dense(1, kernel_init=Constant(0.0)), fn.PerceptronCriterion(), fn.SGD(1.0), batch_size=1, epochs=epochs
+        fn.Dense(1, kernel_init=Filled(0.0)), fn.PerceptronCriterion(), fn.SGD(1.0), batch_size=1, epochs=epochs
     )
     trials, found = fn.grid(unit, {"data_seed": range(orders)}), {}
     seen = [[np.ravel(batches(trial, epoch, 4)[0]) for epoch in range(epochs)] for trial in trials]

@@ -26,7 +26,7 @@ import numpy as np
 import funcnet as fn
 from experiments.study import Table
 from funcnet.layers.base import Layer
-from funcnet.layers.initializers import Uniform
+from funcnet.layers.initializers import RandomUniform
 from funcnet.records import part, record
 
 # Test accuracy (%): the table that comes with the data, and the end of the published notebook.
@@ -65,7 +65,7 @@ class Around(Layer):
 
 def dense(inputs, outputs):
     """Return a dense layer that starts as PyTorch's does."""
-    start = Uniform(inputs**-0.5)
+    start = RandomUniform(inputs**-0.5)
     return fn.Dense(outputs, kernel_init=start, bias_init=start)
 
 

@@ -1,32 +1,18 @@
 r"""Layers, one file each. `REGISTRY` lists the modules; the tests and the checker loop over it."""
 
-from funcnet.layers import chain, dense, dropout
-from funcnet.layers.base import Activate, Layer, as_layer
-from funcnet.layers.chain import Chain
-from funcnet.layers.dense import Dense
-from funcnet.layers.dropout import Dropout
-from funcnet.layers.initializers import Constant, Glorot, He, LeCun, Normal, Uniform
-from funcnet.layers.networks import mlp
+from funcnet.layers.activate import Activate as Activate
+from funcnet.layers.activate import as_layer as as_layer
+from funcnet.layers.base import Layer as Layer
+from funcnet.layers.chain import Chain as Chain
+from funcnet.layers.dense import Dense as Dense
+from funcnet.layers.dropout import Dropout as Dropout
+from funcnet.layers.initializers import Filled as Filled
+from funcnet.layers.initializers import Glorot as Glorot
+from funcnet.layers.initializers import He as He
+from funcnet.layers.initializers import LeCun as LeCun
+from funcnet.layers.initializers import RandomNormal as RandomNormal
+from funcnet.layers.initializers import RandomUniform as RandomUniform
+from funcnet.layers.networks import mlp as mlp
+from funcnet.registry import registry
 
-REGISTRY = (
-    chain,
-    dense,
-    dropout,
-)
-
-__all__ = [
-    "REGISTRY",
-    "Activate",
-    "Chain",
-    "Constant",
-    "Dense",
-    "Dropout",
-    "Glorot",
-    "He",
-    "Layer",
-    "LeCun",
-    "Normal",
-    "Uniform",
-    "as_layer",
-    "mlp",
-]
+REGISTRY = registry(__name__)

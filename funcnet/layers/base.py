@@ -1,83 +1,119 @@
-r"""What a layer is: a rule over parameters and inputs, and the adapter that makes a layer of an activation.
+r"""What a layer is: a rule over parameters and inputs, with the defaults of its protocol.
 
 A layer is described by its output width and the like; its parameters are a pytree of arrays that `init` makes.
 
     out_shape(in_shape) -> out_shape            shapes of one sample, without batch dimensions
-    init(key, in_shape) -> params
+    check_input(samples)                        what it takes; raises a sentence otherwise
+    init(key, in_shape, dtype=None) -> params   in JAX's default float dtype, whatever x has
     forward(params, x, key=None) -> (y, saved)  with a key: training; without: evaluation
     backward(params, saved, dy) -> (dparams, dx)
     apply(params, x) -> y                       evaluation
+    refresh(params, saved) -> params            after an update: numbers that follow the data, such as running means
+
+x is an array or a tree of arrays whose leading axis is the sample, of floats or whole numbers; `in_shape` is the shape
+of one sample, or a tree of shapes. Numbers that follow the data are leaves of the parameters with gradient 0.
 """
 
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from funcnet.activations.base import Activation
 from funcnet.errors import describe, raise_error
-from funcnet.records import part, record
+from funcnet.protocols import Shape
 
-Shape = tuple[int, ...]
+__all__ = ["Layer", "Shape", "samples_of", "shapes_of"]
 
 
 class Layer:
-    """Base of all layers."""
+    """Base of all layers: the defaults of the protocol."""
 
-    def out_shape(self, in_shape: Shape) -> Shape:
+    @property
+    def passes_on(self) -> bool:
+        """Tell whether what comes in goes out as it is, but for scale and place, without a kernel of its own.
+
+        An activation behind such a layer decides on the initial values of the layer before it.
+        """
+        return False
+
+    @property
+    def spreads(self) -> bool:
+        """Tell whether a CPU computes the layer on one thread, so that a batch spread over its cores is faster."""
+        return False
+
+    @property
+    def label(self) -> str:
+        """Return the name by which tables and traces call this layer."""
+        return type(self).__name__
+
+    def out_shape(self, in_shape: Any) -> Any:
         """Return the shape of one output sample."""
         raise NotImplementedError
 
-    def init(self, key: jax.Array, in_shape: Shape, dtype: Any = None) -> Any:
-        """Draw parameters for inputs of a shape, in JAX's default float dtype unless one is given."""
-        raise NotImplementedError
+    def check_input(self, samples: Any) -> None:
+        """Raise unless one sample, a tree of `jax.ShapeDtypeStruct`, is what the layer takes: one array of floats.
 
-    def forward(self, params: Any, x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, Any]:
+        Raises:
+            TypeError: for several arrays, or whole numbers.
+            ValueError: for a shape that does not fit.
+
+        """
+        one_array_of_floats(samples, self.label)
+        self.out_shape(shapes_of(samples))
+
+    def init(self, key: jax.Array, in_shape: Any, dtype: Any = None) -> Any:
+        """Draw parameters for inputs of a shape, in JAX's default float dtype unless one is given."""
+        return ()
+
+    def forward(self, params: Any, x: Any, key: jax.Array | None = None) -> tuple[Any, Any]:
         """Return y and what `backward` needs."""
         raise NotImplementedError
 
-    def backward(self, params: Any, saved: Any, dy: jax.Array) -> tuple[Any, jax.Array]:
-        """Return dparams and dx."""
+    def backward(self, params: Any, saved: Any, dy: Any) -> tuple[Any, Any]:
+        """Return dparams and dx; dx of whole numbers is None."""
         raise NotImplementedError
 
-    def apply(self, params: Any, x: jax.Array) -> jax.Array:
+    def apply(self, params: Any, x: Any) -> Any:
         """Evaluate the layer."""
         return self.forward(params, x)[0]
 
+    def refresh(self, params: Any, saved: Any) -> Any:
+        """Return the parameters with the numbers that follow the data moved on by a training pass."""
+        return params
 
-@record
-class Activate(Layer):
-    """An activation as a layer: no parameters, the shape unchanged."""
-
-    activation: Activation = part()
-
-    def out_shape(self, in_shape: Shape) -> Shape:
-        """Return the shape of the input."""
-        return in_shape
-
-    def init(self, key: jax.Array, in_shape: Shape, dtype: Any = None) -> tuple[()]:
-        """Return no parameters."""
-        return ()
-
-    def forward(self, params: Any, x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, Any]:
-        """Return y = f(x) and what the activation saved."""
-        return self.activation.forward(x)
-
-    def backward(self, params: Any, saved: Any, dy: jax.Array) -> tuple[tuple[()], jax.Array]:
-        """Return no parameter gradient, and dx of the activation."""
-        return (), self.activation.backward(saved, dy)
+    def feeding(self, activation: Any) -> "Layer":
+        """Return the layer with default initial values that suit the activation behind it (None for none)."""
+        return self
 
 
-def as_layer(layer: Any) -> Layer:
-    """Return `layer` itself, or the layer that an activation makes."""
-    if isinstance(layer, Activation):
-        return Activate(layer)
-    # Whatever has the methods will do, so that layers can come from outside the package.
-    if all(hasattr(layer, name) for name in ("out_shape", "init", "forward", "backward")) and not isinstance(
-        layer, type
-    ):
-        return layer
-    if isinstance(layer, type):
-        raise_error("a layer must be an instance", f"got the class {layer.__name__}", f"{layer.__name__}(…)", TypeError)
-    raise_error(
-        "a layer or an activation is due", f"got {describe(layer)}", "fn.Dense(10), fn.relu, fn.mlp(64, 10)", TypeError
-    )
+def one_array_of_floats(samples: Any, label: str) -> None:
+    """Require that a sample is one array of a floating dtype."""
+    if not isinstance(samples, jax.ShapeDtypeStruct):
+        count = len(jax.tree.leaves(samples))
+        raise_error(
+            f"{label} takes one array", f"got {count} of them", "fn.Parallel, or a layer that joins them", TypeError
+        )
+    if not jnp.issubdtype(samples.dtype, jnp.floating):
+        attempt = "x.astype(jnp.float32), or fn.Embedding first for tokens"
+        raise_error(f"{label} takes floating-point numbers", f"got {samples.dtype}", attempt, TypeError)
+
+
+def samples_of(x: Any) -> Any:
+    """Return the shapes and dtypes of one sample of x, a tree of `jax.ShapeDtypeStruct`.
+
+    >>> import numpy as np
+    >>> samples_of({"tokens": np.zeros((5, 7), np.int32)})["tokens"]
+    ShapeDtypeStruct(shape=(7,), dtype=int32)
+    """
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], jax.dtypes.canonicalize_dtype(a.dtype)), x)
+
+
+def shapes_of(samples: Any) -> Any:
+    """Return a tree of shapes, as `out_shape` and `init` take it, from a tree of samples."""
+    return jax.tree.map(lambda sample: tuple(sample.shape), samples)
+
+
+def described(value: Any) -> str:
+    """Describe arrays in an error: one by its dtype and shape, a tree by the number of its leaves."""
+    leaves = jax.tree.leaves(value)
+    return describe(value) if len(leaves) == 1 and leaves[0] is value else f"a tree of {len(leaves)} arrays"

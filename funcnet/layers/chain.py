@@ -23,23 +23,32 @@ import jax.numpy as jnp
 from funcnet.activations.base import Activation
 from funcnet.activations.sigmoid import Sigmoid
 from funcnet.cases import Case
-from funcnet.errors import describe, raise_error
+from funcnet.errors import raise_error
 from funcnet.keys import fold
-from funcnet.layers.base import Layer, Shape, as_layer
+from funcnet.layers.activate import Activate, as_layer
+from funcnet.layers.base import Layer, shapes_of
 from funcnet.layers.dense import Dense
-from funcnet.layers.initializers import INITIALIZERS, initializer_for
-from funcnet.records import part, record, replace
+from funcnet.layers.initializers import INITIALIZERS
+from funcnet.records import children, part, record
 
 
 @record
 class Chain(Layer):
     r"""Layers and activations, one after the other.
 
+    Args:
+        layers: layers, activations, or layers from elsewhere with `out_shape`, `init`, `forward` and `backward`.
+
+    Raises:
+        ValueError: without layers.
+        TypeError: for what is neither a layer nor an activation.
+
     >>> import jax, funcnet as fn
-    >>> network = Chain(fn.Dense(16), fn.tanh, fn.Dense(3))
+    >>> network = fn.Chain(fn.Dense(16), fn.tanh, fn.Dense(3))
     >>> params = network.init(jax.random.key(0), (4,))
     >>> print(network.out_shape((4,)), len(params))
     (3,) 3
+
     """
 
     layers: tuple[Any, ...] = part()
@@ -51,22 +60,39 @@ class Chain(Layer):
     def __post_init__(self) -> None:
         if not self.layers:
             raise_error("a chain must have at least one layer", "got none", "fn.Chain(fn.Dense(10))")
-        for layer in self.layers:
-            as_layer(layer)
+        adopted = [layer if isinstance(layer, Activation) else as_layer(layer) for layer in self.layers]
+        object.__setattr__(self, "layers", tuple(adopted))
 
-    def out_shape(self, in_shape: Shape) -> Shape:
+    @property
+    def passes_on(self) -> bool:
+        """Tell whether all layers pass on what comes in."""
+        return all(as_layer(layer).passes_on for layer in self.layers)
+
+    @property
+    def spreads(self) -> bool:
+        """Tell whether a layer among them spreads."""
+        return any(as_layer(layer).spreads for layer in self.layers)
+
+    def out_shape(self, in_shape: Any) -> Any:
         """Return the shape of one output sample of the last layer."""
         for layer in self.layers:
             in_shape = as_layer(layer).out_shape(in_shape)
         return in_shape
 
-    def init(self, key: jax.Array, in_shape: Shape, dtype: Any = None) -> tuple[Any, ...]:
-        """Draw the parameters of each layer; dense kernels suit the activation that follows, unless told otherwise."""
+    def check_input(self, samples: Any) -> None:
+        """Check what each layer gets; whole numbers reach the first one alone."""
+        for layer in self.layers:
+            own = as_layer(layer)
+            own.check_input(samples)
+            shapes = own.out_shape(shapes_of(samples))
+            real = jnp.zeros(()).dtype
+            samples = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s, real), shapes, is_leaf=is_shape)  # noqa: B023
+
+    def init(self, key: jax.Array, in_shape: Any, dtype: Any = None) -> tuple[Any, ...]:
+        """Draw the parameters of each layer; kernels suit the activation that follows, unless told otherwise."""
         layers, shapes = [], []
         for index, layer in enumerate(self.layers):
-            if isinstance(layer, Dense) and layer.kernel_init is None:
-                layer = replace(layer, {"kernel_init": initializer_for(self._activation_after(index))})
-            layers.append(as_layer(layer))
+            layers.append(as_layer(layer).feeding(self._activation_after(index)))
             shapes.append(in_shape)
             in_shape = layers[-1].out_shape(in_shape)
         params: list[Any] = [None] * len(layers)
@@ -76,21 +102,32 @@ class Chain(Layer):
                 params[index] = own
         return tuple(params)
 
-    def _activation_after(self, index: int) -> Activation | None:
+    def feeding(self, activation: Any) -> "Chain":
+        """Let the last layer with weights suit the activation behind the chain."""
+        layers = list(self.layers)
+        for index in reversed(range(len(layers))):
+            if isinstance(layers[index], Activation):
+                break
+            layers[index] = as_layer(layers[index]).feeding(activation)
+            if not layers[index].passes_on:
+                break
+        return Chain(*layers)
+
+    def _activation_after(self, index: int) -> Any:
         """Return the activation that a layer feeds, before the next layer with weights."""
-        for layer in self.layers[index + 1 :]:
-            if isinstance(layer, Activation):
-                return layer
-            if isinstance(layer, Dense):
+        for layer in map(as_layer, self.layers[index + 1 :]):
+            if isinstance(layer, Activate):
+                return layer.activation
+            if not layer.passes_on:
                 return None
         return None
 
-    def forward(self, params: Any, x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, tuple[Any, ...]]:
+    def forward(self, params: Any, x: Any, key: jax.Array | None = None) -> tuple[Any, tuple[Any, ...]]:
         """Return y and what each layer saved."""
         if len(params) != len(self.layers):
             raise_error(
                 f"parameters must have one entry for each of {len(self.layers)} layers",
-                f"got {len(params)} ({describe(jax.tree.structure(params))})",
+                f"got {len(params)}",
                 "network.init(key, in_shape)",
             )
         saved = []
@@ -99,7 +136,7 @@ class Chain(Layer):
             saved.append(kept)
         return x, tuple(saved)
 
-    def backward(self, params: Any, saved: tuple[Any, ...], dy: jax.Array) -> tuple[tuple[Any, ...], jax.Array]:
+    def backward(self, params: Any, saved: tuple[Any, ...], dy: Any) -> tuple[tuple[Any, ...], Any]:
         """Return dparams and dx, walking the layers from the last to the first."""
         dparams = []
         for layer, own, kept in zip(reversed(self.layers), reversed(params), reversed(saved), strict=True):
@@ -107,17 +144,33 @@ class Chain(Layer):
             dparams.append(down)
         return tuple(reversed(dparams)), dy
 
+    def refresh(self, params: Any, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Let each layer move on the numbers that follow the data."""
+        each = zip(self.layers, params, saved, strict=True)
+        return tuple(as_layer(layer).refresh(own, kept) for layer, own, kept in each)
 
-def _alike(layers: list[Layer], shapes: list[Shape]) -> list[list[int]]:
-    """Group the numbers of layers that draw alike: dense ones of one structure with inputs of one shape."""
+
+def is_shape(value: Any) -> bool:
+    """Tell whether a value is the shape of one array, rather than a tree of shapes."""
+    return isinstance(value, tuple) and all(isinstance(n, int) for n in value)
+
+
+def _alike(layers: list[Layer], shapes: list[Any]) -> list[list[int]]:
+    """Group the numbers of layers that draw alike: of this package, of one structure, with inputs of one shape."""
     groups: dict[Any, list[int]] = {}
     for index, (layer, shape) in enumerate(zip(layers, shapes, strict=True)):
-        known = isinstance(layer, Dense) and all(type(i) in INITIALIZERS for i in (layer.kernel_init, layer.bias_init))
-        groups.setdefault((jax.tree.structure(layer), shape) if known else index, []).append(index)
+        groups.setdefault((jax.tree.structure(layer), shape) if _draws(layer) else index, []).append(index)
     return list(groups.values())
 
 
-def _draw(layers: list[Layer], key: jax.Array, indices: list[int], in_shape: Shape, dtype: Any) -> list[Any]:
+def _draws(layer: Layer) -> bool:
+    """Tell whether a layer's draw is known to bear a loop: a `Dense` whose initializers are of this package."""
+    return isinstance(layer, Dense) and all(
+        type(value) in INITIALIZERS for name, value in children(layer).items() if name.endswith("_init")
+    )
+
+
+def _draw(layers: list[Layer], key: jax.Array, indices: list[int], in_shape: Any, dtype: Any) -> list[Any]:
     """Draw the parameters of layers that draw alike, in a loop: the compiler meets their draw once."""
     if len(layers) == 1:
         return [layers[0].init(fold(key, indices[0]), in_shape, dtype)]

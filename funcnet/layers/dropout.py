@@ -41,13 +41,14 @@ class Dropout(Layer):
     rate: Number = number(default=0.5, at_least=0, below=1)
     inverted: bool = choice(default=True, options=(False, True))
 
+    @property
+    def passes_on(self) -> bool:
+        """Tell that units are scaled, and no more."""
+        return True
+
     def out_shape(self, in_shape: Shape) -> Shape:
         """Return the shape of the input."""
         return in_shape
-
-    def init(self, key: jax.Array, in_shape: Shape, dtype: Any = None) -> tuple[()]:
-        """Return no parameters."""
-        return ()
 
     def forward(self, params: Any, x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
         """Return m ∘ x, and m: drawn anew it would cost more than the memory it saves."""

@@ -1,7 +1,8 @@
-r"""Initializers: how a kernel (in × out) is drawn so that signals keep their size through the layers.
+r"""Initializers: how a kernel is drawn so that signals keep their size through the layers.
 
 With y = Σᵢ xᵢ Wᵢⱼ over n_in inputs, Var y = n_in Var W E[x²], and backwards with n_out: the variance of W is a gain
-over a fan, and the choices differ in which fan and which gain.
+over a fan, and the choices differ in which fan and which gain. The last two axes of a kernel are in × out; axes before
+them are a window, whose taps all feed an output: n_in = taps · in, n_out = taps · out.
 
 =========  ====================================  =============================  =========================
 record     variance of W                         keeps the size of              source
@@ -20,6 +21,7 @@ activation after it names (`Activation.INITIALIZER`), Glorot uniform where none 
 (400, 300) 1.0
 """
 
+import math
 from typing import Any
 
 import jax
@@ -41,6 +43,16 @@ def _symmetric(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
     return (2 * uniform(key, shape) - 1).astype(dtype)
 
 
+def fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return how many inputs feed an output of a kernel (*window, in, out), and how many outputs an input feeds.
+
+    >>> fans((3, 3, 64, 128))
+    (576, 1152)
+    """
+    taps = math.prod(shape[:-2])
+    return taps * shape[-2 if len(shape) > 1 else 0], taps * shape[-1]
+
+
 def _dtype(dtype: Any) -> Any:
     return jnp.zeros(()).dtype if dtype is None else dtype
 
@@ -52,8 +64,8 @@ class Glorot:
     distribution: str = choice(default="uniform", options=("uniform", "normal"))
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
-        """Draw an array whose first axis is n_in and last n_out."""
-        return _draw(key, shape, _dtype(dtype), self.distribution, 2 / max(shape[0] + shape[-1], 1))
+        """Draw a kernel (…, in, out)."""
+        return _draw(key, shape, _dtype(dtype), self.distribution, 2 / max(sum(fans(shape)), 1))
 
 
 @record
@@ -63,8 +75,8 @@ class He:
     distribution: str = choice(default="normal", options=("uniform", "normal"))
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
-        """Draw an array whose first axis is n_in."""
-        return _draw(key, shape, _dtype(dtype), self.distribution, 2 / max(shape[0], 1))
+        """Draw a kernel (…, in, out)."""
+        return _draw(key, shape, _dtype(dtype), self.distribution, 2 / max(fans(shape)[0], 1))
 
 
 @record
@@ -74,12 +86,12 @@ class LeCun:
     distribution: str = choice(default="normal", options=("uniform", "normal"))
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
-        """Draw an array whose first axis is n_in."""
-        return _draw(key, shape, _dtype(dtype), self.distribution, 1 / max(shape[0], 1))
+        """Draw a kernel (…, in, out)."""
+        return _draw(key, shape, _dtype(dtype), self.distribution, 1 / max(fans(shape)[0], 1))
 
 
 @record
-class Normal:
+class RandomNormal:
     r"""Normal with mean 0 and a standard deviation that a sweep may vary."""
 
     deviation: Number = number(default=0.01, at_least=0)
@@ -91,7 +103,7 @@ class Normal:
 
 
 @record
-class Uniform:
+class RandomUniform:
     r"""Uniform on ±bound."""
 
     bound: Number = number(default=0.01, at_least=0)
@@ -103,7 +115,7 @@ class Uniform:
 
 
 @record
-class Constant:
+class Filled:
     r"""The same number everywhere; 0 by default."""
 
     value: Number = number(default=0.0)
@@ -113,7 +125,7 @@ class Constant:
         return jnp.full(shape, jnp.asarray(self.value, _dtype(dtype)))
 
 
-INITIALIZERS = (Glorot, He, LeCun, Normal, Uniform, Constant)
+INITIALIZERS = (Glorot, He, LeCun, RandomNormal, RandomUniform, Filled)
 _BY_NAME = {"glorot": Glorot(), "he": He(), "lecun": LeCun()}
 
 

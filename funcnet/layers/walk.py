@@ -3,7 +3,8 @@
 from typing import Any
 
 from funcnet.keys import fold
-from funcnet.layers.base import Layer, as_layer
+from funcnet.layers.activate import as_layer
+from funcnet.layers.base import Layer
 from funcnet.layers.chain import Chain
 
 

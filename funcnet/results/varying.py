@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from funcnet.activations.base import Activation
-from funcnet.layers.base import Activate
+from funcnet.layers.activate import Activate
 from funcnet.layers.chain import Chain
 from funcnet.layers.dense import Dense
 from funcnet.records import children, is_record

@@ -4,17 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from funcnet.arrays import check_pair
 from funcnet.errors import describe, raise_error, shown, whole_number
+from funcnet.layers.base import samples_of
 from funcnet.records import canonical, replace
 from funcnet.results.varying import judged_apart
 from funcnet.sweeps.devices import checked_devices
 from funcnet.sweeps.halving import Halving
 from funcnet.training.experiment import Experiment, stopping_rules
-from funcnet.training.loop import prepare
+from funcnet.training.preparing import kinds, prepare
 from funcnet.training.state import Data, columns
 
 KEEP = ("metrics", "params", "state")
@@ -74,7 +73,7 @@ def checked_data(
     experiments: Sequence[Experiment], train: Any, validation: Any, test: Any, halving: Any
 ) -> tuple[Data, Any]:
     """Check every structure against the data, once each, and the held-out set; return them as arrays."""
-    data, seen = None, set()
+    data, tested, seen = None, None, set()
     for number, experiment in enumerate(experiments):
         leaves, structure = jax.tree.flatten(experiment)
         if (kind := (structure, tuple(map(np.shape, leaves)))) in seen:
@@ -83,8 +82,9 @@ def checked_data(
         try:
             _, data = prepare(experiment, train, validation)
             if test is not None:
-                _, other = prepare(_unbatched(experiment), check_pair(test, "test"))
+                _, other = prepare(_unbatched(experiment), test, name="test")
                 _same_features(data, other)
+                tested = (other.x, other.y, other.weight)
             if halving is not None and halving.metric not in columns(canonical(experiment), validation is not None):
                 known = columns(canonical(experiment), validation is not None)
                 raise_error(
@@ -95,7 +95,7 @@ def checked_data(
         except (ValueError, TypeError) as error:
             raise type(error)(f"trial {number}: {error}") from None
     assert data is not None
-    return data, None if test is None else (jnp.asarray(test[0]), jnp.asarray(test[1]))
+    return data, tested
 
 
 def _unbatched(experiment: Experiment) -> Experiment:
@@ -104,9 +104,6 @@ def _unbatched(experiment: Experiment) -> Experiment:
 
 
 def _same_features(data: Data, other: Data) -> None:
-    if data.x.shape[1:] != other.x.shape[1:] or data.x.dtype != other.x.dtype:
-        raise_error(
-            f"test features must be like those of train, {data.x.shape[1:]} of {data.x.dtype}",
-            f"got {other.x.shape[1:]} of {other.x.dtype}",
-            "the same preparation for both",
-        )
+    if samples_of(data.x) != samples_of(other.x):
+        must, attempt = "test features must be like those of train", "the same preparation for both"
+        raise_error(must, f"they are {kinds(data.x)} and {kinds(other.x)}", attempt)

@@ -26,7 +26,8 @@ from funcnet.activations.softmax import Softmax
 from funcnet.cases import Case
 from funcnet.errors import describe, raise_error
 from funcnet.keys import fold
-from funcnet.layers.base import Layer, Shape, as_layer
+from funcnet.layers.activate import as_layer
+from funcnet.layers.base import Layer, Shape
 from funcnet.layers.chain import Chain
 from funcnet.layers.dense import Dense
 from funcnet.layers.dropout import Dropout

@@ -19,14 +19,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcnet.sweeps.describe import describe_experiment, hashes
 from funcnet.sweeps.hosts import spans_processes, to_host
-from funcnet.sweeps.lanes import WINDOW, Programs, in_columns, lanes_for, programs_for, stack, structure_of
+from funcnet.sweeps.lanes import Programs, in_columns, lanes_for, programs_for, stack
 from funcnet.sweeps.store import Finished
-from funcnet.training.experiment import Experiment, stopping_rules
-from funcnet.training.loop import begin
-from funcnet.training.state import NEVER, Data, State
-from funcnet.training.stopping import REASONS
+from funcnet.training.describe import describe_experiment, hashes
+from funcnet.training.experiment import Experiment, endings, stopping_rules
+from funcnet.training.state import NEVER, WINDOW, Data, State
+from funcnet.training.steps import begin
 
 SEGMENT_SECONDS = 1.0  # how long the host waits for a segment before it looks again
 
@@ -74,6 +73,7 @@ class Options:
     context: str = ""
     interrupted: Callable[[], bool] = lambda: False
     progress: Callable[[list[Finished], int], None] = lambda finished, epochs: None
+    start: Any = None  # parameters to begin from, by path, as `begin` takes them
 
 
 class Interrupted(Exception):
@@ -124,7 +124,7 @@ class Engine:
             return self._unpark(max(full))
         if self.waiting:
             trials = [self.waiting.popleft() for _ in range(min(width, len(self.waiting)))]
-            return Chunk(trials, self.programs.begin(self._experiment(trials), self.data), 0)
+            return Chunk(trials, self.programs.begin(self._experiment(trials), self.data, self.options.start), 0)
         return self._unpark(min(sizes)) if sizes else None
 
     def _unpark(self, epoch: int) -> Chunk:
@@ -145,7 +145,9 @@ class Engine:
     def _experiment(self, trials: Sequence[Trial]) -> Experiment:
         padding = self.programs.width - len(trials)
         experiments = [trial.experiment for trial in trials]
-        return stack(experiments + experiments[:1] * padding, self.options.own_order)
+        together = stack(experiments + experiments[:1] * padding, self.options.own_order)
+        together.epochs[len(trials) :] = 0  # lanes without a trial never run
+        return together
 
     # -- segments ------------------------------------------------------------------------------------
 
@@ -153,12 +155,12 @@ class Engine:
         """Run a chunk until all its trials have ended, stand at the target, or leave too many lanes idle."""
         width, count = self.programs.width, len(chunk.trials)
         experiment = self._experiment(chunk.trials)
-        limits = np.asarray([t.experiment.epochs for t in chunk.trials] + [0] * (width - count), np.int32)
+        limits = experiment.epochs
         going = list(range(count))
         while True:
             until = min(chunk.epoch + self._segment(), target, int(limits[going].max()))
             start = time.perf_counter()
-            state, ran = self.programs.advance(experiment, chunk.state, limits, self.data, np.int32(until))
+            state, ran = self.programs.advance(experiment, chunk.state, self.data, np.int32(until))
             ran, reason = to_host(ran), to_host(state.reason)
             seconds = time.perf_counter() - start
             self._seconds_an_epoch = seconds / max(until - chunk.epoch, 1)
@@ -205,7 +207,7 @@ class Engine:
         state, tested = chunk.state, {}
         if self.test is not None:
             experiment = self._experiment(chunk.trials) if experiment is None else experiment
-            tested = self.programs.measure(experiment, state.best_params, *self.test)
+            tested = self.programs.measure(experiment, state.best_params, self.test)
             tested = {f"test_{name}": to_host(column) for name, column in tested.items()}
         index = np.asarray(lanes)
         params = jax.tree.map(lambda leaf: to_host(leaf)[index], state.best_params)
@@ -227,7 +229,7 @@ class Engine:
                     trial.trajectory,
                     self.options.context if stopped == "halved" else "",
                     trial.experiment,
-                    stopped or REASONS[int(reason[i])],
+                    stopped or endings(trial.experiment)[int(reason[i])],
                     trial.epochs,
                     at,
                     None if int(bad[i]) == NEVER else int(bad[i]),
@@ -265,25 +267,23 @@ class Engine:
         if not self.waiting:
             return
         experiment = self._experiment(list(self.waiting)[: self.programs.width])
-        state = self.programs.begin(experiment, self.data)
-        state, _ = self.programs.advance(
-            experiment, state, np.zeros(self.programs.width, np.int32), self.data, np.int32(0)
-        )
+        state = self.programs.begin(experiment, self.data, self.options.start)
+        state, _ = self.programs.advance(experiment, state, self.data, np.int32(0))
         if self.test is not None:
-            self.programs.measure(experiment, state.best_params, *self.test)
+            self.programs.measure(experiment, state.best_params, self.test)
 
     def calibrate(self) -> tuple[int, float, float]:
         """Compile; return the bytes of the program on all devices, seconds to compile, and seconds for an epoch."""
         trials = list(self.waiting)[: self.programs.width]
         experiment = self._experiment(trials)
-        limits = np.full(self.programs.width, NEVER, np.int32)
+        experiment.epochs[:] = NEVER
         started = time.perf_counter()
-        state = self.programs.begin(experiment, self.data)
-        arguments = (experiment, state, limits, self.data, np.int32(0))
+        state = self.programs.begin(experiment, self.data, self.options.start)
+        arguments = (experiment, state, self.data, np.int32(0))
         analysis = self.programs.advance.lower(*arguments).compile().memory_analysis()
         state, _ = jax.block_until_ready(self.programs.advance(*arguments))
         compiled = time.perf_counter()
-        jax.block_until_ready(self.programs.advance(experiment, state, limits, self.data, np.int32(1)))
+        jax.block_until_ready(self.programs.advance(experiment, state, self.data, np.int32(1)))
         ended = time.perf_counter()
         parts = ("argument", "output", "temp", "alias")
         sizes = {part: getattr(analysis, f"{part}_size_in_bytes", 0) for part in parts}
@@ -297,8 +297,7 @@ class Engine:
         tree: Any = jax.tree.structure(shape)
         state = jax.tree.unflatten(tree, [leaves[str(i)] for i in range(tree.num_leaves)])
         state = jax.tree.map(lambda leaf: leaf[None], state)
-        real = jnp.zeros(()).dtype
-        history = {name: np.full((1, WINDOW), np.nan, real) for name in curves}
+        history = {name: np.zeros((1, WINDOW), jnp.zeros(()).dtype) for name in curves}
         state = state._replace(epoch=np.int32(epochs), step=leaves["step"], history=history)
         self.parked.setdefault(epochs, []).append(Chunk([trial], state, epochs))
 
@@ -309,7 +308,7 @@ def groups(trials: Sequence[Trial], own_order: bool) -> list[list[Trial]]:
     for trial in trials:
         shapes = tuple(np.shape(leaf) for leaf in jax.tree.leaves(trial.experiment))
         seed = None if own_order else int(trial.experiment.data_seed)
-        found.setdefault((structure_of(trial.experiment), shapes, seed), []).append(trial)
+        found.setdefault((jax.tree.structure(trial.experiment), shapes, seed), []).append(trial)
     return list(found.values())
 
 
@@ -318,7 +317,7 @@ def programs_of(example: Experiment, data: Data, devices: tuple[Any, ...], optio
     cpu = devices[0].platform == "cpu"
     lanes = options.lanes or lanes_for(example, data, devices[0].platform)
     columns = cpu and in_columns(example, data)
-    return programs_for(structure_of(example), lanes, devices, columns, options.own_order)
+    return programs_for(jax.tree.structure(example), lanes, devices, columns, options.own_order)
 
 
 def _rows(leaf: Any, index: Any) -> Any:

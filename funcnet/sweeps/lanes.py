@@ -1,11 +1,11 @@
 r"""Lanes: many trials of one structure side by side in one compiled program.
 
     stack(experiments) -> experiment                        every number an array with a first axis of lanes
-    programs.begin(experiment, data) -> state               draw all parameters
-    programs.advance(experiment, state, limit, data, until) -> (state, ran)
-                                                            run epochs until `until`; a lane stops at its own limit, or
-                                                            when one of its rules or a divergence ends it
-    programs.measure(experiment, params, x, y) -> metrics   of a held-out set
+    programs.begin(experiment, data, start) -> state        draw all parameters, but those to begin from
+    programs.advance(experiment, state, data, until) -> (state, ran)
+                                                            run epochs until `until`; a lane stops at its own last
+                                                            epoch, or when a rule or a divergence ends it
+    programs.measure(experiment, params, held) -> metrics   of a held-out set (x, y, weight)
 
 All lanes of a program stand at the same epoch: they share the clock, hence the order of the samples, which is drawn and
 gathered once for all. A lane that has ended is frozen: its state stays, bit for bit, whatever its neighbours do.
@@ -28,19 +28,19 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Spec
 
-from funcnet.objective import evaluate
-from funcnet.records import canonical, children
+from funcnet.optimizers.base import Optimizer
+from funcnet.records import canonical, children, rebuilt
+from funcnet.regularizers.base import Regularizer
 from funcnet.sweeps.columns import Columns, computes_in_columns, transposed
 from funcnet.sweeps.hosts import spans_processes, to_devices
 from funcnet.training.experiment import Experiment
-from funcnet.training.loop import begin, run_epoch
 from funcnet.training.state import Data, State
+from funcnet.training.steps import begin, measure, run_epoch
 
-WINDOW = 64  # epochs of history that a state holds, hence the longest segment
 CACHE = {"cpu": 4 << 20}  # bytes of state that a device's lanes may take
 LARGEST = {"cpu": 64}
 
-_SHARED = ("epoch", "step")  # fields of a state that all lanes have in common
+_SHARED = ("epoch", "batch", "step")  # fields of a state that all lanes have in common
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ def lanes_for(experiment: Experiment, data: Data, platform: str) -> int:
     The numbers are measured on two-core machines: fewer lanes leave the vectors of a core empty, more push its
     parameters out of its cache.
     """
-    state = jax.eval_shape(begin, _windowed(experiment), data)
+    state = jax.eval_shape(begin, experiment, data)
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((state.params, state.slots)))
     room = CACHE.get(platform, 1 << 30) // max(4 * size // 3, 1)
     return int(2 ** np.clip(np.floor(np.log2(max(room, 1))), 0, np.log2(LARGEST.get(platform, 1024))))
@@ -71,35 +71,21 @@ def stack(experiments: Sequence[Experiment], own_order: bool = False) -> Experim
     """Return one experiment whose numbers have an axis of lanes; the seed of a shared order has none."""
     columns = zip(*(jax.tree.leaves(experiment) for experiment in experiments), strict=True)
     leaves = canonical([np.stack(column) for column in columns])
-    stacked: Experiment = jax.tree.unflatten(jax.tree.structure(_windowed(experiments[0])), leaves)
+    stacked: Experiment = jax.tree.unflatten(jax.tree.structure(experiments[0]), leaves)
     return stacked if own_order else _with(stacked, data_seed=stacked.data_seed[0])
-
-
-def structure_of(experiment: Experiment) -> Any:
-    """Return what experiments of one program have in common: all structure but the number of epochs."""
-    return jax.tree.structure(_windowed(experiment))
 
 
 def _with(experiment: Any, **fields: Any) -> Any:
     """Replace fields without validating: a mapped experiment holds arrays, axes or specifications in their place."""
-    copy = object.__new__(Experiment)
-    copy.__dict__.update(children(experiment) | fields)
-    return copy
-
-
-def _windowed(experiment: Experiment) -> Experiment:
-    # How long a trial runs is its limit, not structure; its history is cut into windows.
-    found: Experiment = _with(experiment, epochs=WINDOW)
-    return found
+    return rebuilt(experiment, children(experiment) | fields, check=False)
 
 
 def in_columns(experiment: Experiment, data: Data) -> bool:
     """Tell whether the lanes of an experiment may compute in columns: kernels transposed, the outcome the same."""
-    parts = [experiment.optimizer, *_below(experiment.optimizer)]
-    if experiment.regularizer is not None:
-        parts.append(experiment.regularizer)
-    free = all(getattr(p, "ORIENTATION_FREE", False) for p in parts if hasattr(p, "update") or hasattr(p, "prox"))
-    return free and data.x.ndim == 2 and computes_in_columns(experiment.network)
+    rules = [rule for part in (experiment.optimizer, experiment.regularizer) for rule in (part, *_below(part))]
+    free = all(rule.ORIENTATION_FREE for rule in rules if isinstance(rule, Optimizer | Regularizer))
+    vectors = isinstance(data.x, jax.Array | np.ndarray | jax.ShapeDtypeStruct) and data.x.ndim == 2
+    return free and vectors and computes_in_columns(experiment.network)
 
 
 def _below(node: Any) -> list[Any]:
@@ -130,12 +116,14 @@ def programs_for(structure: Any, lanes: int, devices: tuple[Any, ...], columns: 
     def turned(state: State) -> State:
         if not columns:
             return state
-        return state._replace(**{f: transposed(getattr(state, f)) for f in ("params", "slots", "best_params")})
+        params, slots, best, sums = transposed((state.params, state.slots, state.best_params, state.sums))
+        return state._replace(params=params, slots=slots, best_params=best, sums=sums)
 
-    def start(experiment: Experiment, data: Data) -> State:
-        return jax.vmap(lambda e: begin(e, data), in_axes=(axes,), out_axes=state_axes)(experiment)
+    def start(experiment: Experiment, data: Data, given: Any) -> State:
+        return jax.vmap(lambda e: begin(e, data, given), in_axes=(axes,), out_axes=state_axes)(experiment)
 
-    def run(experiment: Experiment, state: State, limit: jax.Array, data: Data, until: jax.Array) -> Any:
+    def run(experiment: Experiment, state: State, data: Data, until: jax.Array) -> Any:
+        limit = experiment.epochs
         if columns:
             experiment = _with(experiment, network=Columns(experiment.network))
         in_axes = (_with(axes, network=Columns(axes.network)) if columns else axes, state_axes)
@@ -165,9 +153,9 @@ def programs_for(structure: Any, lanes: int, devices: tuple[Any, ...], columns: 
         steps = state.step // jnp.maximum(state.epoch, 1)
         return turned(state._replace(epoch=until, step=steps * until)), ran
 
-    def measure(experiment: Experiment, params: Any, x: jax.Array, y: jax.Array) -> Any:
+    def judge(experiment: Experiment, params: Any, held: Any) -> Any:
         def lane(experiment: Experiment, params: Any) -> Any:
-            return evaluate(experiment.network, experiment.loss, params, x, y)
+            return measure(experiment, params, held)
 
         return jax.vmap(lane, in_axes=(axes, 0))(experiment, params)
 
@@ -179,9 +167,9 @@ def programs_for(structure: Any, lanes: int, devices: tuple[Any, ...], columns: 
         return lambda *arguments: program(*to_devices(mesh, in_specs, arguments))
 
     return Programs(
-        begin=compiled(start, (specs, Spec()), state_specs),
-        advance=compiled(run, (specs, state_specs, lane, Spec(), Spec()), (state_specs, lane), (1,)),
-        measure=compiled(measure, (specs, lane, Spec(), Spec()), lane),
+        begin=compiled(start, (specs, Spec(), Spec()), state_specs),
+        advance=compiled(run, (specs, state_specs, Spec(), Spec()), (state_specs, lane), (1,)),
+        measure=compiled(judge, (specs, lane, Spec()), lane),
         lanes=lanes,
         width=lanes * len(devices),
         everywhere=NamedSharding(mesh, Spec()),

@@ -19,11 +19,10 @@ import numpy as np
 from funcnet.sweeps.checks import Job, checked_job
 from funcnet.sweeps.devices import idle_cores_hint, idle_lanes_hint
 from funcnet.sweeps.engine import Engine, Options, Trial, groups
-from funcnet.sweeps.lanes import structure_of
 from funcnet.text import counted, html_table, text_table
 from funcnet.training.experiment import Experiment
-from funcnet.training.loop import begin, update_batch
 from funcnet.training.state import Data
+from funcnet.training.steps import begin, sample_count, take, update
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +139,7 @@ def plan(
     found: dict[Any, list[Program]] = {}
     options = Options(own_order=own_order, lanes=lanes)
     for group in groups(list(every.values()), own_order):
-        kind = (structure_of(group[0].experiment), tuple(map(np.shape, jax.tree.leaves(group[0].experiment))))
+        kind = (jax.tree.structure(group[0].experiment), tuple(map(np.shape, jax.tree.leaves(group[0].experiment))))
         known = found.get(kind, [None])[0]
         found.setdefault(kind, []).append(_program(group, job, options, calibrate, known))
     programs = tuple(_together(parts) for parts in found.values())
@@ -184,13 +183,13 @@ def _together(parts: list[Program]) -> Program:
 
 
 def _flops_an_epoch(experiment: Experiment, data: Data) -> float:
-    samples = data.x.shape[0]
+    samples = sample_count(data)
     size = experiment.batch_size or samples
     state = jax.eval_shape(begin, experiment, data)
     rows = jax.ShapeDtypeStruct((size,), np.int32)
 
     def one(experiment: Any, params: Any, slots: Any, rows: Any, data: Any) -> Any:
-        return update_batch(experiment, data, jax.random.key(0), params, slots, jnp.int32(0), (rows, None))[:2]
+        return update(experiment, jax.random.key(0), params, slots, jnp.int32(0), take(data, rows, None))[:2]
 
     cost = jax.jit(one).lower(experiment, state.params, state.slots, rows, data).cost_analysis()
     return float((cost or {}).get("flops", math.nan)) * -(-samples // size)

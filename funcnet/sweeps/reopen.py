@@ -7,8 +7,8 @@ import numpy as np
 
 from funcnet.results.rows import WAITING, Row
 from funcnet.results.table import Results
-from funcnet.sweeps.describe import experiment_of
 from funcnet.sweeps.store import Store
+from funcnet.training.describe import experiment_of
 
 
 class Stored:

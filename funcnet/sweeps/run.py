@@ -19,7 +19,6 @@ from funcnet.interrupts import stop_requests
 from funcnet.results.table import Results
 from funcnet.results.varying import judged_apart
 from funcnet.sweeps.checks import Job, checked_job
-from funcnet.sweeps.describe import data_hash, describe_experiment
 from funcnet.sweeps.devices import available_cores, idle_cores_hint, idle_lanes_hint
 from funcnet.sweeps.engine import Engine, Interrupted, Options, Trial, groups
 from funcnet.sweeps.halving import Halving
@@ -29,6 +28,7 @@ from funcnet.sweeps.progress import Progress
 from funcnet.sweeps.reopen import results_of
 from funcnet.sweeps.store import Store, Writer
 from funcnet.sweeps.workers import SweepFailed, check_executor, run_elsewhere
+from funcnet.training.describe import data_hash, describe_experiment
 from funcnet.training.experiment import Experiment
 from funcnet.training.state import Data, monitored
 

@@ -22,8 +22,8 @@ import numpy as np
 from funcnet.errors import raise_error
 from funcnet.results.rows import Row
 from funcnet.sweeps.database import Database
-from funcnet.sweeps.describe import describe_experiment, real_dtype
 from funcnet.sweeps.packing import as_json, pack, pack_tree, sealed, unpack, unpack_tree, unsealed
+from funcnet.training.describe import describe_experiment, real_dtype
 
 FORMAT = "funcnet-sweep-2"
 _TABLES = """

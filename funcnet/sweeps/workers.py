@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcnet.errors import describe, raise_error
-from funcnet.sweeps.describe import real_dtype
 from funcnet.sweeps.engine import Engine, Interrupted, Options, Trial
 from funcnet.sweeps.store import Finished
+from funcnet.training.describe import real_dtype
 from funcnet.training.experiment import Experiment
 from funcnet.training.state import Data
 
@@ -54,7 +54,7 @@ def run_elsewhere(
     timeout: float | None,
 ) -> None:
     """Let an executor's workers run chunks of trials; this process alone writes the store."""
-    arrays = jax.tree.map(np.asarray, (tuple(data[0]), data[1]))
+    arrays = jax.tree.map(np.asarray, data)
     plain = {"keep": options.keep, "lanes": options.lanes, "segment": options.segment, "own_order": options.own_order}
     wide, stop = real_dtype() == np.float64, threading.Event()
     # The threads of this process see the wish to stop; other processes end their chunks, and nobody waits for them.
@@ -108,11 +108,11 @@ def run_part(
 ) -> list[Finished]:
     """Run some trials of one structure to their ends: what a worker of an executor does."""
     with jax.enable_x64(wide):
-        fields, test = jax.tree.map(jnp.asarray, arrays)
+        data, test = jax.tree.map(jnp.asarray, arrays)
         found: list[Finished] = []
         options = Options(**plain, interrupted=interrupted)
         trials = [Trial.of(experiment) for experiment in part]
-        Engine(trials, Data(*fields), test, tuple(jax.local_devices()), options, found.extend).advance()
+        Engine(trials, data, test, tuple(jax.local_devices()), options, found.extend).advance()
         return found
 
 

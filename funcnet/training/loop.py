@@ -1,318 +1,72 @@
-r"""Training: one experiment, one compiled program.
+r"""Training on the host: a run is advanced by segments, and its history read in between.
 
-Training is three pure functions of one state:
-
-    begin(experiment, data) -> state                       draw parameters, empty slots and history
-    advance(experiment, state, data, until) -> state       run epochs until one is reached, or a rule stops the run
-    finish(experiment, state) -> Run                       read the state on the host
-
-`train` compiles the first two into one program. Every random number is derived from a seed and the position in the run,
-never carried, so a run that is interrupted between epochs and resumed from its state is bit for bit the run that was
-not.
-
-An epoch visits the samples in a random order, in batches; each batch is one update. If the batch size does not
-divide the number of samples, the last batch is filled up with samples of weight 0: its mean is over its true samples.
-
-A run diverges at the first update whose loss is not finite, or at the end of an epoch whose parameters are not, and
-ends with that epoch. No copies are kept for that case: the state ends with parameters that are of no use, but for the
-best ones, and `train` runs once more, by `rewind`, up to the last parameters whose loss was finite.
+Few programs serve all runs of a structure: numbers, seeds and epochs compile nothing. A segment takes about a second,
+so that the host can look after the run; how a run is cut into segments changes no bit of it.
 """
 
-import functools
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcnet.arrays import check_pair
-from funcnet.errors import describe, raise_error
-from funcnet.keys import fold, order
-from funcnet.layers.base import as_layer
-from funcnet.objective import Terms, evaluate, terms
-from funcnet.optimizers.base import proximal_update
-from funcnet.records import canonical
-from funcnet.training.experiment import Experiment, stopping_rules
-from funcnet.training.state import NEVER, Data, Run, State, columns, monitored
-from funcnet.training.stopping import REASONS, lower_is_better
-from funcnet.trees import global_norm
+from funcnet.errors import raise_error
+from funcnet.interrupts import stop_requests
+from funcnet.training import checkpoints, steps
+from funcnet.training.experiment import Experiment
+from funcnet.training.preparing import prepare
+from funcnet.training.progress import TrainProgress
+from funcnet.training.run import Run, finish
+from funcnet.training.runners import Memory, Streamed, chosen_devices
+from funcnet.training.sources import SourceError, as_stream, is_source
+from funcnet.training.state import WINDOW, State, gather_history
+
+SEGMENT_SECONDS = 1.0
 
 
-def begin(experiment: Experiment, data: Data) -> State:
-    """Draw parameters from the seed and set everything else to its start."""
-    key = fold(jax.random.key(experiment.seed), 0)
-    params = as_layer(experiment.network).init(key, data.x.shape[1:], data.x.dtype)
-    validated = data.validation is not None
-    real = jnp.zeros(()).dtype
-    return State(
-        params=params,
-        slots=experiment.optimizer.init(params),
-        epoch=jnp.zeros((), jnp.int32),
-        step=jnp.zeros((), jnp.int32),
-        best_params=params,
-        best_value=jnp.full((), jnp.inf, real),
-        best_epoch=jnp.full((), -1, jnp.int32),
-        stopping=tuple(rule.start() for rule in stopping_rules(experiment)),
-        reason=jnp.zeros((), jnp.int32),
-        first_bad_step=jnp.full((), NEVER, jnp.int32),
-        history={name: jnp.full((experiment.epochs,), jnp.nan, real) for name in columns(experiment, validated)},
-    )
+def train(
+    experiment: Experiment,
+    train: Any,
+    validation: Any = None,
+    *,
+    start: Any = None,
+    resume: Any = None,
+    checkpoint: Any = None,
+    progress: bool = True,
+    on_epoch: Callable[[int, dict[str, float]], Any] | None = None,
+    devices: Sequence[Any] | None = None,
+) -> Run:
+    r"""Train an experiment.
 
-
-def advance(experiment: Experiment, state: State, data: Data, until: Any) -> State:
-    """Run epochs until `until` have been finished in all, or a rule ends the run."""
-    last = jnp.minimum(jnp.asarray(until, jnp.int32), experiment.epochs)
-    return jax.lax.while_loop(
-        lambda state: (state.reason == 0) & (state.epoch < last),
-        lambda state: run_epoch(experiment, state, data),
-        state,
-    )
-
-
-def batches(experiment: Experiment, epoch: jax.Array, samples: int) -> tuple[jax.Array | None, jax.Array | None]:
-    """Return the sample numbers of each batch of an epoch (batches × batch size), and weights if one is incomplete."""
-    size = experiment.batch_size or samples
-    if size == samples:
-        return None, None
-    count = -(-samples // size)
-    rows = order(fold(jax.random.key(experiment.data_seed), epoch), samples)
-    if count * size == samples:
-        return rows.reshape(count, size), None
-    rows = jnp.pad(rows, (0, count * size - samples))
-    return rows.reshape(count, size), (jnp.arange(count * size) < samples).reshape(count, size)
-
-
-def run_epoch(experiment: Experiment, state: State, data: Data) -> State:
-    """Run one epoch: every batch, then validation, the history, the best so far, and the stopping rules."""
-    numbers, present = batches(experiment, state.epoch, data.x.shape[0])
-    dropout_key = fold(jax.random.key(experiment.seed), 1)
-    summed = experiment.loss.reduction == "sum"
-
-    def update(carry: Any, batch: Any) -> tuple[Any, None]:
-        params, slots, step, sums, first_bad, gathered = carry
-        params, slots, found = update_batch(experiment, data, dropout_key, params, slots, step, batch)
-        first_bad = jnp.where(jnp.isfinite(found.loss), first_bad, jnp.minimum(first_bad, step))
-        count = found.total_weight.astype(sums[0].dtype)
-        loss, penalty = found.loss.astype(count.dtype), found.penalty.astype(count.dtype)
-        share = jnp.ones_like(count) if summed else count
-        sums = (sums[0] + loss * share, sums[1] + penalty * count, sums[2] + count)
-        if gathered is not None:
-            gathered = jax.tree.map(lambda a, g: a + share.astype(g.dtype) * g, gathered, found.gradient)
-        return (params, slots, step + 1, sums, first_bad, gathered), None
-
-    none = jnp.zeros((), state.best_value.dtype)
-    gathered = jax.tree.map(jnp.zeros_like, state.params) if "gradient_norm" in state.history else None
-    carry = (state.params, state.slots, state.step, (none, none, none), state.first_bad_step, gathered)
-    if numbers is None:
-        carry, _ = update(carry, (None, None))
-    else:
-        carry, _ = jax.lax.scan(update, carry, (numbers, present))
-    params, slots, step, (loss, penalty, count), first_bad, gathered = carry
-
-    first_bad = jnp.where(_finite(params), first_bad, jnp.minimum(first_bad, step - 1))
-    diverged = first_bad < NEVER
-    count = jnp.maximum(count, jnp.finfo(count.dtype).tiny)
-    train_loss = loss if summed else loss / count
-    metrics = {"train_loss": train_loss, "objective": train_loss + penalty / count}
-    if gathered is not None:
-        length = global_norm(gathered).astype(none.dtype)
-        metrics["gradient_norm"] = length if summed else length / count
-    if data.validation is not None:
-        found = evaluate(experiment.network, experiment.loss, params, *data.validation)
-        metrics |= {f"validation_{name}": value.astype(none.dtype) for name, value in found.items()}
-    # A sweep keeps a window of the history here, and the rest on the host.
-    place = {name: state.epoch % column.shape[0] for name, column in state.history.items()}
-    history = {name: column.at[place[name]].set(metrics[name]) for name, column in state.history.items()}
-
-    metric = monitored(experiment, data.validation is not None)
-    value = lower_is_better(metric, metrics[metric])
-    better = (value < state.best_value) & ~diverged
-    reason, stopping = state.reason, []
-    for rule, memory in zip(stopping_rules(experiment), state.stopping, strict=True):
-        memory, stop = rule.judge(memory, metrics)
-        reason = jnp.where((reason == 0) & stop, REASONS.index(rule.REASON), reason)
-        stopping.append(memory)
-    return State(
-        params=params,
-        slots=slots,
-        epoch=state.epoch + 1,
-        step=step,
-        best_params=_select(better, params, state.best_params),
-        best_value=jnp.where(better, value, state.best_value),
-        best_epoch=jnp.where(better, state.epoch, state.best_epoch),
-        stopping=tuple(stopping),
-        reason=jnp.where(diverged, REASONS.index("diverged"), reason).astype(jnp.int32),
-        first_bad_step=first_bad,
-        history=history,
-    )
-
-
-def update_batch(
-    experiment: Experiment, data: Data, dropout_key: jax.Array, params: Any, slots: Any, step: jax.Array, batch: Any
-) -> tuple[Any, Any, Terms]:
-    """Make one update from one batch; return the next parameters and slots, and the terms before it."""
-    rows, weight = batch
-    # The numbers of an order are in range: nothing is to be checked or clipped.
-    x, y = (a if rows is None else a.at[rows].get(mode="promise_in_bounds") for a in (data.x, data.y))
-    found = terms(
-        experiment.network,
-        experiment.loss,
-        params,
-        x,
-        y,
-        regularizer=experiment.regularizer,
-        weight=None if weight is None else weight.astype(x.dtype),
-        key=fold(dropout_key, step),
-    )
-    optimizer, regularizer = experiment.optimizer, experiment.regularizer
-    if regularizer is not None and regularizer.proximal:
-        params, slots = proximal_update(optimizer, regularizer, found.gradient, slots, params)
-    else:
-        updates, slots = optimizer.update(found.gradient, slots, params)
-        params = jax.tree.map(jnp.add, params, updates)
-    return params, slots, found
-
-
-def rewind(experiment: Experiment, state: State, data: Data) -> State:
-    """Walk on from a state, two epochs at most, to the last parameters whose loss is finite."""
-    epochs = [batches(experiment, state.epoch + later, data.x.shape[0]) for later in range(2)]
-    count = 1 if epochs[0][0] is None else epochs[0][0].shape[0]
-    numbers, present = jax.tree.map(lambda *columns: jnp.concatenate(columns), *epochs)
-    dropout_key = fold(jax.random.key(experiment.seed), 1)
-
-    def onward(carry: Any) -> Any:
-        good, (params, slots), index, _ = carry
-        batch = jax.tree.map(lambda column: column[index], (numbers, present))
-        *ahead, found = update_batch(experiment, data, dropout_key, params, slots, state.step + index, batch)
-        sound = jnp.isfinite(found.loss) & _finite(params)
-        return _select(sound, (params, slots), good), tuple(ahead), index + 1, sound
-
-    start = (state.params, state.slots)
-    first = (start, start, jnp.zeros((), jnp.int32), jnp.asarray(True))
-    (params, slots), *_ = jax.lax.while_loop(lambda carry: carry[3] & (carry[2] < 2 * count), onward, first)
-    return state._replace(params=params, slots=slots)
-
-
-def _finite(params: Any) -> jax.Array:
-    """Tell whether all parameters are finite: 0 · x is 0 if x is, else NaN, and sums of it are fast.
-
-    Leaves of one shape are added up, to compile less.
-    """
-    zeros: dict[Any, jax.Array] = {}
-    for leaf in jax.tree.leaves(params):
-        group = leaf.shape, leaf.dtype
-        zeros[group] = zeros[group] + 0 * leaf if group in zeros else 0 * leaf
-    finite = [jnp.all(jnp.isfinite(jnp.sum(zero, axis=tuple(range(zero.ndim - 1))))) for zero in zeros.values()]
-    return jnp.all(jnp.stack(finite or [jnp.asarray(True)]))
-
-
-def _select(condition: jax.Array, yes: Any, no: Any) -> Any:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
-
-
-def finish(experiment: Experiment, state: State) -> Run:
-    """Read a state on the host; the history is cut to the epochs that were run."""
-    epochs, bad = int(state.epoch), int(state.first_bad_step)
-    return Run(
-        params=state.params,
-        best_params=state.best_params,
-        history={name: np.asarray(column)[:epochs] for name, column in state.history.items()},
-        best_epoch=int(state.best_epoch),
-        stopped=REASONS[int(state.reason)],
-        stopped_epoch=epochs - 1,
-        first_bad_step=None if bad == NEVER else bad,
-        state=state,
-    )
-
-
-# On a CPU the compiler else copies a kernel before it updates it, in every step.
-_compiled = functools.partial(jax.jit, compiler_options={"xla_cpu_copy_insertion_use_region_analysis": True})
-
-
-@_compiled
-def run_program(experiment: Experiment, data: Data, until: Any = NEVER) -> State:
-    """Run a whole experiment as one program, or its first epochs."""
-    return advance(experiment, begin(experiment, data), data, until)
-
-
-rewind_program = jax.jit(rewind)
-
-
-@functools.partial(_compiled, donate_argnames="state")
-def advance_program(experiment: Experiment, state: State, data: Data, until: jax.Array) -> State:
-    """Run a segment as one program; the buffers of the old state are reused for the new one."""
-    return advance(experiment, state, data, until)
-
-
-def prepare(experiment: Experiment, train: Any, validation: Any = None) -> tuple[Experiment, Data]:
-    """Check experiment and data against each other, before anything compiles, and return both as arrays.
-
-    Raises
-    ------
-    ValueError, TypeError
-        When something does not fit; the message says what must hold, what arrived and what to try.
-
-    """
-    if not isinstance(experiment, Experiment):
-        raise_error("experiment must be an Experiment", f"got {describe(experiment)}", "fn.Experiment(…)", TypeError)
-    x, y = check_pair(train, "train")
-    samples = x.shape[0]
-    if experiment.batch_size is not None and experiment.batch_size > samples:
-        raise_error(
-            f"batch_size must be at most the number of training samples, {samples}",
-            f"got {experiment.batch_size}",
-            "batch_size=None for the whole set",
-        )
-    _check_targets(experiment, x, y, "train")
-    pair = None
-    if validation is not None:
-        pair = check_pair(validation, "validation")
-        if pair[0].shape[1:] != x.shape[1:] or pair[0].dtype != x.dtype:
-            raise_error(
-                "training and validation features must have the same width and dtype",
-                f"got {describe(x)} and {describe(pair[0])}",
-                "the same columns, in the same order, for both",
-            )
-        _check_targets(experiment, *pair, "validation")
-    for rule in stopping_rules(experiment):
-        metric = getattr(rule, "metric", "train_loss")
-        if metric not in (*columns(experiment, validation is not None), "train_loss"):
-            attempt = (
-                'metric="validation_loss"' if validation is not None else 'validation=(x, y), or metric="train_loss"'
-            )
-            raise_error(
-                f"{type(rule).__name__} watches {metric}, which must be measured",
-                "this run has no such column",
-                attempt,
-            )
-    data = jax.tree.map(jnp.asarray, Data(x, y, pair))
-    return canonical(experiment), data
-
-
-def _check_targets(experiment: Experiment, x: Any, y: Any, name: str) -> None:
-    """Check targets against what the network would predict for these features."""
-    shape = (x.shape[0], *as_layer(experiment.network).out_shape(tuple(x.shape[1:])))
-    try:
-        experiment.loss.check_target(jax.ShapeDtypeStruct(shape, jnp.asarray(x[:1]).dtype), y)
-    except (ValueError, TypeError) as error:
-        raise type(error)(f"{name}: {error}") from None
-
-
-def train(experiment: Experiment, train: tuple[Any, Any], validation: tuple[Any, Any] | None = None) -> Run:
-    r"""Train an experiment: the whole run is one compiled program.
-
-    Experiments with equal structure and data of equal shape share one program, whatever their numbers.
+    Experiments with equal structure and data of equal shape share their programs, whatever their numbers. Ctrl-C and
+    SIGTERM end the run within about a second and return what there is, `stopped="interrupted"`; a second Ctrl-C ends
+    at once.
 
     Args:
         experiment: what to train, and how.
-        train: features (samples, features) of a floating dtype, and targets (samples, …).
-        validation: features and targets of a held-out set, or None; measured after every epoch.
+        train: features and targets, (x, y) or (x, y, weight): arrays, or trees of arrays, whose leading axis is the
+            sample; a weight of 2 is the sample twice, 0 leaves it out. Or a source: any object with `len(source)` and
+            `source[rows]`, which returns such a tuple for an array of row numbers.
+        validation: a held-out set of the same forms, or None; measured after every epoch.
+        start: parameters to begin from: a tree like the network's, or a dictionary from dotted paths ("0",
+            "2.kernel") to parts of one, the rest drawn from the seed. None draws all.
+        resume: a `Run`, or the path of a checkpoint, to go on from, with the same experiment and more `epochs`; the
+            history is whole.
+        checkpoint: the path of a file, written every ten seconds at most and at the end; if it is there, the run goes
+            on from it.
+        progress: whether to show a line with the time left and the last epoch's metrics, from two seconds on.
+        on_epoch: called on the host after each epoch with its number, from 0, and its metrics by column; returning True
+            ends the run with `stopped="on_epoch"`.
+        devices: what to spread each batch over; None chooses: all local devices where that is known to pay, else one.
 
     Returns:
         A `Run`: parameters, best parameters, history by epoch, and why it ended.
 
     Raises:
         ValueError, TypeError: before anything compiles, when data and experiment do not fit.
+        SourceError: when a source fails; its `run` is the run so far.
 
     >>> import numpy as np, funcnet as fn
     >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
@@ -322,11 +76,119 @@ def train(experiment: Experiment, train: tuple[Any, Any], validation: tuple[Any,
     3.0 epochs
 
     """
-    experiment, data = prepare(experiment, train, validation)
-    state = run_program(experiment, data, NEVER)
-    if REASONS[int(state.reason)] == "diverged":
-        # The same program has the same bits: it stops short of the epoch before, where the last good update may be.
-        before = run_program(experiment, data, int(state.epoch) - 2)
-        found = rewind_program(experiment, before, data)
-        state = state._replace(params=found.params, slots=found.slots)
-    return finish(experiment, state)
+    given = experiment
+    if start is not None and resume is not None:
+        raise_error("a run has one beginning", "got start and resume", "one of them")
+    experiment, runner, data = _runner(experiment, train, validation, devices)
+    like = jax.eval_shape(steps.begin, experiment, runner.like)
+    checkpoints.check_frozen(experiment.freeze, like.params)
+    file = None if checkpoint is None else checkpoints.Checkpoint(checkpoint, given, data)
+    state, history = _beginning(given, runner, like, start, resume, file, data)
+    loop = _Loop(given, runner, state, history, file, on_epoch)
+    loop.shown = TrainProgress(int(experiment.epochs), runner.count, enabled=bool(progress))
+    with stop_requests() as interrupted:
+        return loop.run(interrupted)
+
+
+class _Loop:
+    """One run on its way."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        runner: Any,
+        state: State,
+        history: dict[str, np.ndarray],
+        file: Any,
+        on_epoch: Any,
+    ) -> None:
+        self.experiment, self.runner, self.state, self.history = experiment, runner, state, history
+        self.file, self.on_epoch = file, on_epoch
+        self.shown: Any = None
+
+    def run(self, interrupted: Callable[[], bool]) -> Run:
+        """Advance by segments until the run ends, or somebody ends it."""
+        total, updates, stopped = int(self.experiment.epochs), 1, None
+        epoch, batch = int(self.state.epoch), int(self.state.batch)
+        self.shown.began = epoch * self.runner.count + batch
+        while epoch < total and not int(self.state.reason) and stopped is None:
+            began = time.perf_counter()
+            until = min(epoch + (1 if self.on_epoch else WINDOW), total)
+            try:
+                self.state = self.runner.advance(self.state, until, updates)
+            except SourceError as error:
+                error.run = self._finished("source")
+                raise
+            reached, at = int(self.state.epoch), int(self.state.batch)
+            seconds = time.perf_counter() - began
+            walked = max((reached - epoch) * self.runner.count + at - batch, 1)
+            self.history = gather_history(self.history, self.state.history, epoch, reached)
+            stopped = self._after(epoch, reached, at)
+            epoch, batch = reached, at
+            if interrupted():
+                stopped = "interrupted"
+            if self.file is not None:
+                self.file.write(self.state, self.history)
+            updates = int(np.clip(SEGMENT_SECONDS * walked / max(seconds, 1e-9), 1, 2**30))
+        self.runner.close()
+        if self.file is not None:
+            self.file.write(self.state, self.history, now=True)
+        self.shown.show(last=True)
+        return self._finished(stopped)
+
+    def _after(self, epoch: int, reached: int, at: int) -> str | None:
+        """Show where the run stands, and tell the user's function of each epoch that has ended."""
+        metrics: dict[str, float] = {}
+        for number in range(epoch, reached):
+            metrics = {name: float(column[number]) for name, column in self.history.items()}
+            if self.on_epoch is not None and self.on_epoch(number, metrics) is True:
+                return "on_epoch"
+        self.shown.update(reached, at, metrics)
+        return None
+
+    def _finished(self, stopped: str | None) -> Run:
+        return finish(self.experiment, self.state, self.history, stopped=stopped)
+
+
+def _runner(experiment: Any, train: Any, validation: Any, devices: Any) -> tuple[Experiment, Any, Any]:
+    """Check everything, and return who carries the run, and what identifies its data."""
+    if not (is_source(train) or is_source(validation)):
+        experiment, data = prepare(experiment, train, validation)
+        chosen = chosen_devices(experiment, devices)
+        _check_devices(chosen, experiment, steps.sample_count(data))
+        return experiment, Memory(experiment, data, chosen), data
+    streams = as_stream(train, "train"), None if validation is None else as_stream(validation, "validation")
+    held = None if streams[1] is None else streams[1].example
+    experiment, _ = prepare(experiment, streams[0].example, held, samples=streams[0].samples)
+    chosen = chosen_devices(experiment, devices)
+    _check_devices(chosen, experiment, streams[0].samples)
+    return experiment, Streamed(experiment, *streams, chosen), streams
+
+
+def _check_devices(devices: tuple[Any, ...], experiment: Experiment, samples: int) -> None:
+    if not devices or not all(isinstance(device, jax.Device) for device in devices) or len(set(devices)) < len(devices):
+        must, attempt = "devices must be different devices of JAX, one at least", "jax.local_devices()"
+        raise_error(must, f"got {len(devices)} of them", attempt, TypeError)
+    size = min(experiment.batch_size or samples, samples)
+    if size % len(devices):
+        arrived = f"got {size} samples a batch for {len(devices)} devices"
+        raise_error("a batch must divide among the devices", arrived, "a batch size that divides, or one device")
+
+
+def _beginning(
+    given: Experiment, runner: Any, like: State, start: Any, resume: Any, file: Any, data: Any
+) -> tuple[State, dict[str, np.ndarray]]:
+    """Return the state and history that a run goes on from."""
+    if file is not None and (found := file.read(like)) is not None:
+        return found
+    if isinstance(resume, Run):
+        ours, theirs = checkpoints.words_of(given), checkpoints.words_of(resume.experiment)
+        if ours != theirs:
+            where = checkpoints.first_difference(ours, theirs)
+            must, attempt = "resume must be a run of this experiment", "start=run.params to begin anew from it"
+            raise_error(must, f"they differ in {where}", attempt)
+        return jax.tree.map(jnp.copy, resume.state), dict(resume.history)
+    if resume is not None:
+        words = {"experiment": checkpoints.words_of(given), "data": checkpoints.data_words(data)}
+        return checkpoints.read_checkpoint(resume, words, like)
+    return runner.begin(None if start is None else checkpoints.starting(start, like.params)), {}

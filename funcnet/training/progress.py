@@ -1,0 +1,33 @@
+r"""What one run says while it trains: epochs, time left, and the last epoch's metrics."""
+
+from typing import TextIO
+
+from funcnet.status import StatusLine, duration
+
+QUIET_SECONDS = 2.0  # a shorter run says nothing
+
+
+class TrainProgress(StatusLine):
+    """Counts updates and epochs of one run."""
+
+    def __init__(self, epochs: int, count: int, stream: TextIO | None = None, enabled: bool = True) -> None:
+        super().__init__(stream, enabled, QUIET_SECONDS)
+        self.epochs, self.count = epochs, count
+        self.walked, self.total, self.epoch, self.metrics = 0, max(epochs * count, 1), 0, dict[str, float]()
+        self.began = 0
+
+    def update(self, epoch: int, batch: int, metrics: dict[str, float]) -> None:
+        """Take down where the run stands."""
+        self.epoch, self.walked = epoch, epoch * self.count + batch
+        self.metrics = metrics or self.metrics
+        self.show()
+
+    def line(self) -> str:
+        """Return the line."""
+        share = (self.walked - self.began) / max(self.total - self.began, 1)
+        parts = [f"epoch {self.epoch}/{self.epochs}"]
+        if 0 < share < 1:
+            parts.append(f"{duration(self.seconds * (1 - share) / share)} left")
+        else:
+            parts.append(duration(self.seconds))
+        return ", ".join([*parts, *(f"{name} {value:.4g}" for name, value in self.metrics.items())])

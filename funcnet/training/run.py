@@ -1,0 +1,161 @@
+r"""What a training run leaves."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from funcnet.arrays import arrays_of, check_set
+from funcnet.errors import raise_error
+from funcnet.layers.activate import as_layer
+from funcnet.objective import block_rows
+from funcnet.records import canonical, replace
+from funcnet.training.experiment import Experiment, endings
+from funcnet.training.state import DIVERGED, NEVER, WINDOW, State, gather_history
+from funcnet.training.steps import computing, features, measure, read
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Run:
+    r"""How a run went, and the parameters that it found.
+
+    Attributes:
+        experiment: what was trained.
+        params: the last parameters; of a run that diverged, the best ones.
+        best_params: the parameters of the best epoch; before there is one, the initial ones.
+        history: one array a column, one number an epoch: train_loss (mean over the epoch's batches as they were
+            trained, dropout included), objective (with the penalty, if there is one), gradient_norm (of the epoch's
+            mean gradient, if a rule watches it), train_ and validation_ columns of the metrics, validation_loss.
+        best_epoch: the index of the best epoch in the history, −1 if there is none.
+        stopped: why the run ended: epochs, patience, tolerance, diverged, or the name of another stopping rule.
+        first_bad_step: the update (from 0) whose loss was not finite, or None.
+        state: what the run carries, from which training can go on.
+
+    """
+
+    experiment: Experiment
+    params: Any
+    best_params: Any
+    history: dict[str, np.ndarray]
+    best_epoch: int
+    stopped: str
+    first_bad_step: int | None
+    state: State
+
+    @property
+    def epochs(self) -> int:
+        """Return the number of epochs that were run."""
+        return int(self.state.epoch)
+
+    def predict(self, x: Any) -> np.ndarray:
+        r"""Return what the network gives for features, with the best parameters, without dropout.
+
+        Args:
+            x: features like those of training, an array or tree of arrays; any number of samples, walked in blocks.
+
+        Returns:
+            Outputs (samples, …) as the loss takes them: logits for a loss of logits.
+
+        >>> import numpy as np, funcnet as fn
+        >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+        >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), batch_size=None, epochs=100)
+        >>> run = fn.train(line, (x, 3 * x + 1))
+        >>> print(np.round(run.predict(np.float32([[2.0]])), 3))
+        [[7.]]
+
+        """
+        return predictions(self.experiment, self.best_params, x)
+
+    def probabilities(self, x: Any) -> np.ndarray:
+        """Return the probability of each class, for losses that know it from the outputs."""
+        return np.asarray(self.experiment.loss.probabilities(jnp.asarray(self.predict(x))))
+
+    def labels(self, x: Any) -> np.ndarray:
+        """Return the likeliest class of each sample; of several outputs for yes and no, whether each is likelier."""
+        return np.asarray(self.experiment.loss.labels(jnp.asarray(self.predict(x))))
+
+    def evaluate(self, x: Any, y: Any, weight: Any = None, *, metrics: tuple[Any, ...] = ()) -> dict[str, float]:
+        """Return loss and metrics of a set, with the best parameters; `metrics` are reported too."""
+        x, y, weight = check_set((x, y) if weight is None else (x, y, weight), "the set")
+        experiment = replace(canonical(self.experiment), {"metrics": (*self.experiment.metrics, *metrics)})
+        found = _measured(experiment, self.best_params, jax.tree.map(jnp.asarray, (x, y, weight)))
+        return {name: float(value) if np.ndim(value) == 0 else np.asarray(value) for name, value in found.items()}
+
+    def __repr__(self) -> str:
+        count = sum(leaf.size for leaf in jax.tree.leaves(self.params))
+        best = ", ".join(f"{name} {float(column[self.best_epoch]):.4g}" for name, column in self.history.items())
+        return "\n".join(
+            [
+                f"Run of {type(self.experiment.network).__name__}, {count:,} parameters:"
+                f" {self.epochs} epochs, stopped by {self.stopped}",
+                f"best epoch {self.best_epoch}" + (f": {best}" if self.best_epoch >= 0 else ""),
+                f"history: {', '.join(self.history)}",
+            ]
+        )
+
+
+def finish(
+    experiment: Experiment, state: State, history: dict[str, np.ndarray] | None = None, stopped: str | None = None
+) -> Run:
+    r"""Read a state on the host.
+
+    Args:
+        experiment: what was trained.
+        state: where it stands.
+        history: the columns of all epochs; None reads those that the state still holds, the last 64.
+        stopped: why the run ended, if not by itself.
+
+    Returns:
+        A `Run`.
+
+    Raises:
+        ValueError: without `history` after more epochs than a state holds.
+
+    """
+    epochs, bad, reason = int(state.epoch), int(state.first_bad_step), int(state.reason)
+    if history is None:
+        if epochs > WINDOW:
+            raise_error(
+                f"a state holds the history of {WINDOW} epochs",
+                f"this one has run {epochs}",
+                "gather the history between calls of advance, or fn.train",
+            )
+        history = gather_history({}, state.history, 0, epochs)
+    return Run(
+        experiment=experiment,
+        params=state.best_params if reason == DIVERGED else state.params,
+        best_params=state.best_params,
+        history=history,
+        best_epoch=int(state.best_epoch),
+        stopped=stopped or endings(experiment)[reason],
+        first_bad_step=None if bad == NEVER else bad,
+        state=state,
+    )
+
+
+_measured = jax.jit(measure)
+
+
+@jax.jit
+def _outputs(experiment: Experiment, params: Any, x: Any) -> Any:
+    low, x = computing(experiment, (params, read(experiment, x)))
+    return as_layer(experiment.network).apply(low, x)
+
+
+def predictions(experiment: Experiment, params: Any, x: Any) -> Any:
+    """Return what a network gives for features, walked in blocks, the last one filled up so that one program serves."""
+    x = arrays_of(x, "x")
+    samples = len(jax.tree.leaves(x)[0])
+    if samples == 0:
+        raise_error("x must hold at least one sample", "it is empty", "a set that is not empty")
+    network, experiment = as_layer(experiment.network), canonical(experiment)
+    one = jax.tree.map(lambda s: jax.ShapeDtypeStruct((1, *s.shape), s.dtype), features(experiment, x))
+    network.check_input(features(experiment, x))
+    rows = min(block_rows(network, params, one), 1 << (samples - 1).bit_length())
+    found = []
+    for start in range(0, samples, rows):
+        block = jax.tree.map(lambda a: np.take(a, range(start, start + rows), axis=0, mode="clip"), x)  # noqa: B023
+        found.append(jax.tree.map(lambda a: np.asarray(a)[: samples - start], _outputs(experiment, params, block)))  # noqa: B023
+    return jax.tree.map(lambda *blocks: np.concatenate(blocks), *found)

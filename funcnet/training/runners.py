@@ -1,0 +1,188 @@
+r"""Who carries a state forward: one program over data in memory, or the host, batch by batch, over a source.
+
+Both have `begin(start) -> state` and `advance(state, until, updates) -> state`, where a segment ends after so many
+epochs in all, or after so many updates, inside an epoch if need be. They call the same functions of `steps`.
+"""
+
+import functools
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as Spec
+
+from funcnet.layers.activate import as_layer
+from funcnet.objective import block_rows, read_sums, sums_of
+from funcnet.training import steps
+from funcnet.training.experiment import Experiment
+from funcnet.training.sources import Stream
+from funcnet.training.state import Data, State
+
+
+def options(platform: str) -> dict[str, Any]:
+    """Return how to compile for a platform."""
+    # On a CPU the compiler else copies a kernel before it updates it, in every step.
+    return {"xla_cpu_copy_insertion_use_region_analysis": True} if platform == "cpu" else {}
+
+
+@functools.cache
+def begin_program(platform: str) -> Any:
+    """Return `begin` as one program."""
+    return jax.jit(steps.begin, compiler_options=options(platform))
+
+
+@functools.cache
+def walk_program(devices: tuple[Any, ...]) -> Any:
+    """Return `walk` as one program, the batch spread over devices, the old state's buffers reused for the new one."""
+    mesh = Mesh(np.asarray(devices), ("batch",)) if len(devices) > 1 else None
+
+    def walk(experiment: Experiment, state: State, data: Data, until: Any, updates: Any) -> State:
+        with steps.spread_over(mesh):
+            return steps.walk(experiment, state, data, until, updates)
+
+    return jax.jit(walk, compiler_options=options(devices[0].platform), donate_argnames="state")
+
+
+class Memory:
+    """A run over arrays in memory."""
+
+    def __init__(self, experiment: Experiment, data: Data, devices: tuple[Any, ...]) -> None:
+        self.experiment, self.devices = experiment, devices
+        self.data = self.like = self._everywhere(data)
+        self.count = steps.batch_count(experiment, steps.sample_count(data))
+
+    def close(self) -> None:
+        """Let nothing go on."""
+
+    def _everywhere(self, tree: Any) -> Any:
+        if len(self.devices) == 1:
+            return tree
+        return jax.device_put(tree, NamedSharding(Mesh(np.asarray(self.devices), ("batch",)), Spec()))
+
+    def begin(self, start: Any) -> State:
+        """Return the state before the first update."""
+        found: State = begin_program(self.devices[0].platform)(self.experiment, self.data, start)
+        return found
+
+    def advance(self, state: State, until: int, updates: int) -> State:
+        """Run to the end of epoch `until`, or for so many updates."""
+        walk = walk_program(self.devices)
+        found: State = walk(self.experiment, self._everywhere(state), self.data, np.int32(until), np.int32(updates))
+        return found
+
+
+class Streamed:
+    """A run over sources."""
+
+    def __init__(
+        self, experiment: Experiment, train: Stream, validation: Stream | None, devices: tuple[Any, ...]
+    ) -> None:
+        self.experiment, self.train, self.validation, self.devices = experiment, train, validation, devices
+        mesh = Mesh(np.asarray(devices), ("batch",))
+        self._batch, self._whole = NamedSharding(mesh, Spec("batch")), NamedSharding(mesh, Spec())
+        held = None if validation is None else validation.example
+        x, y, weight = train.example
+        self.like = jax.tree.map(jnp.asarray, Data(x, y, held, weight))
+        self.count = steps.batch_count(experiment, train.samples)
+        self._reading: Generator[Any, None, None] | None = None
+
+    def close(self) -> None:
+        """Let nothing be read any more."""
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None
+
+    def begin(self, start: Any) -> State:
+        """Return the state before the first update."""
+        found: State = begin_program(self.devices[0].platform)(self.experiment, self.like, start)
+        return jax.device_put(found, self._whole)
+
+    def advance(self, state: State, until: int, updates: int) -> State:
+        """Run to the end of epoch `until`, or for so many updates."""
+        last, epoch, batch = min(until, int(self.experiment.epochs)), int(state.epoch), int(state.batch)
+        while epoch < last and updates > 0 and not int(state.reason):
+            if batch == 0:
+                state = _open(state)
+            if self._reading is None:
+                self._reading = self._ahead(epoch, batch)
+            moving = state.moving
+            stop = min(self.count, batch + updates)
+            for _ in range(batch, stop):
+                moving = _step(self.experiment, moving, next(self._reading))
+            updates -= stop - batch
+            batch = stop
+            state = state.moved(moving)._replace(batch=jax.device_put(np.int32(stop), self._whole))
+            if stop == self.count:
+                self._reading = None
+                state = _close(self.experiment, state, self._measured(state.params))
+                epoch, batch = epoch + 1, 0
+        return state
+
+    def _ahead(self, epoch: int, batch: int) -> Generator[Any, None, None]:
+        """Read an epoch's batches from one on, and send them to the devices."""
+        rows, present = _order(self.experiment, jnp.int32(epoch), self.train.samples)
+        whole = np.arange(self.train.samples)[None] if rows is None else np.asarray(rows)
+        kept = None if present is None else np.asarray(present)
+        read = self.train.batches(iter(whole[batch:]))
+        for number, (x, y, weight) in enumerate(read, start=batch):
+            if kept is not None:
+                there = kept[number].astype(jnp.zeros(()).dtype)
+                weight = there if weight is None else weight * there.reshape(-1, *[1] * (weight.ndim - 1))
+            yield jax.device_put((x, y, weight), self._batch)
+
+    def _measured(self, params: Any) -> dict[str, jax.Array]:
+        """Measure the validation source in blocks, the last one filled up at weight 0."""
+        if self.validation is None:
+            return {}
+        size = min(block_rows(as_layer(self.experiment.network), params, _read(self.experiment, self.validation)), 1024)
+        size, samples = min(size, self.validation.samples), self.validation.samples
+        starts = range(0, samples, size)
+        rows = [np.arange(start, start + size) % samples for start in starts]
+        total: Any = None
+        for start, (x, y, weight) in zip(starts, self.validation.batches(iter(rows)), strict=True):
+            there = (np.arange(start, start + size) < samples).astype(jnp.zeros(()).dtype)
+            weight = there if weight is None else weight * there.reshape(-1, *[1] * (weight.ndim - 1))
+            found = _sums(self.experiment, params, jax.device_put((x, y, weight), self._whole))
+            total = found if total is None else jax.tree.map(jnp.add, total, found)
+        measured = (*self.experiment.loss.metrics(), *self.experiment.metrics)
+        read = read_sums(self.experiment.loss, measured, total)
+        return {f"validation_{name}": value for name, value in read.items()}
+
+
+_open = jax.jit(steps.open_epoch, donate_argnames="state")
+_step = jax.jit(steps.step, donate_argnames="moving")
+_close = jax.jit(steps.close_epoch, donate_argnames="state")
+_order = jax.jit(steps.batches, static_argnames="samples")
+
+
+@jax.jit
+def _sums(experiment: Experiment, params: Any, batch: Any) -> Any:
+    x, y, weight = batch
+    low, x = steps.computing(experiment, (params, steps.read(experiment, x)))
+    measured = (*experiment.loss.metrics(), *experiment.metrics)
+    y = steps.in_dtype(experiment, y)
+    return sums_of(as_layer(experiment.network), experiment.loss, measured, low, (x, y, weight))
+
+
+def _read(experiment: Experiment, stream: Stream) -> Any:
+    return jax.tree.map(
+        lambda s: jax.ShapeDtypeStruct((1, *s.shape), s.dtype), steps.features(experiment, stream.example[0])
+    )
+
+
+def chosen_devices(experiment: Experiment, devices: Sequence[Any] | None) -> tuple[Any, ...]:
+    """Return the devices to spread a batch over: those asked for; else all local ones where that is known to pay.
+
+    On a CPU it pays for layers that compute by loops on one thread (recurrence, convolution); dense products use all
+    cores of one device already.
+    """
+    if devices is not None:
+        return tuple(devices)
+    local = tuple(jax.local_devices())
+    divides = experiment.batch_size is not None and experiment.batch_size % len(local) == 0
+    pays = local[0].platform != "cpu" or as_layer(experiment.network).spreads
+    return local if divides and pays else local[:1]
+

@@ -1,0 +1,122 @@
+r"""Sources: data that are read as they are needed.
+
+A source is any object with `len(source)` and `source[rows]`, which returns a tuple (x, y) or (x, y, weight) for an
+array of row numbers, in any order: a memory map, an HDF5 file, an Arrow table or a map-style data set is one line away.
+
+The order of an epoch is that of data in memory. A thread reads the next batches while the device works on this one, so
+that a source as fast as the device costs nothing, and memory does not grow with the data.
+"""
+
+import collections
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import numpy as np
+
+from funcnet.arrays import check_set
+from funcnet.errors import raise_error
+
+AHEAD = 3  # batches that are read, or wait to be worked on
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Something with a length and rows."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any) -> Any: ...
+
+
+class SourceError(RuntimeError):
+    """A source failed; `rows` are the row numbers that were asked for, and `run` is the run so far."""
+
+    def __init__(self, message: str, rows: np.ndarray, run: Any = None) -> None:
+        super().__init__(message)
+        self.rows, self.run = rows, run
+
+
+class Held:
+    """Arrays in memory in the form of a source."""
+
+    def __init__(self, arrays: tuple[Any, Any, Any]) -> None:
+        self.arrays = arrays
+
+    def __len__(self) -> int:
+        return int(jax.tree.leaves(self.arrays[0])[0].shape[0])
+
+    def __getitem__(self, rows: Any) -> tuple[Any, Any, Any]:
+        found: tuple[Any, Any, Any] = jax.tree.map(lambda a: np.asarray(a)[rows], self.arrays)
+        return found
+
+
+def is_source(value: Any) -> bool:
+    """Tell a source from arrays."""
+    arrays = isinstance(value, (tuple, list, dict, str, bytes, np.ndarray, jax.Array))
+    return not arrays and not isinstance(value, type) and isinstance(value, Source)
+
+
+class Stream:
+    """A source, checked: each read has the shapes and dtypes of the first."""
+
+    def __init__(self, source: Any, name: str) -> None:
+        self.source, self.name = source, name
+        self.samples = len(source)
+        if self.samples == 0:
+            raise_error(f"{name} must hold at least one sample", "the source has length 0", "a source with rows")
+        try:
+            given = source[np.arange(min(2, self.samples))]
+        except Exception as error:
+            raise SourceError(
+                f"{name} must give a tuple for an array of row numbers, but {type(error).__name__} was raised for the"
+                " first rows. Try: source[np.arange(2)]",
+                np.arange(min(2, self.samples)),
+            ) from error
+        self.example = check_set(given, name)
+        self._kinds = _kinds(self.example)
+
+    def read(self, rows: np.ndarray) -> tuple[Any, Any, Any]:
+        """Return x, y and weight of some rows."""
+        try:
+            given = self.source[rows]
+            x, y, *weight = given
+        except Exception as error:
+            words = f"{self.name} failed with {type(error).__name__} at {_rows(rows)}"
+            raise SourceError(words, rows) from error
+        found = jax.tree.map(np.asarray, (x, y, weight[0] if weight else None))
+        lengths = {leaf.shape[:1] for leaf in jax.tree.leaves(found)}
+        if lengths != {(len(rows),)} or _kinds(found) != self._kinds:
+            words = f"{self.name} gave other shapes or dtypes at {_rows(rows)} than for its first rows"
+            raise SourceError(words, rows)
+        return found
+
+    def batches(self, batches: Iterator[np.ndarray]) -> Generator[tuple[Any, Any, Any], None, None]:
+        """Read batches ahead on a thread."""
+        waiting: collections.deque[Future[tuple[Any, Any, Any]]] = collections.deque()
+        with ThreadPoolExecutor(1, thread_name_prefix="funcnet-source") as pool:
+            try:
+                for rows in batches:
+                    waiting.append(pool.submit(self.read, rows))
+                    if len(waiting) >= AHEAD:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+def as_stream(value: Any, name: str) -> Stream:
+    """Return a source, or arrays in the form of one, as a stream."""
+    return Stream(value if is_source(value) else Held(check_set(value, name)), name)
+
+
+def _kinds(tree: Any) -> Any:
+    return jax.tree.structure(tree), [(leaf.shape[1:], str(leaf.dtype)) for leaf in jax.tree.leaves(tree)]
+
+
+def _rows(rows: np.ndarray) -> str:
+    shown = ", ".join(map(str, rows[:8].tolist()))
+    return f"rows {shown}" + (f" … ({len(rows)} rows)" if len(rows) > 8 else "")
+
