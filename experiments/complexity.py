@@ -96,12 +96,14 @@ def epoch(setting, times):
     """Return a function that trains for so many epochs in one compiled program."""
     import jax
 
-    from funcnet.training.loop import prepare, run_program
+    from funcnet.training.preparing import prepare
+    from funcnet.training.runners import Memory
 
     loss, size = fn.SoftmaxCrossEntropy(), setting["batch"]
     experiment = fn.Experiment(network_of(setting), loss, fn.SGD(0.01), batch_size=size, epochs=times)
     experiment, data = prepare(experiment, data_of(setting, setting["samples"]))
-    return lambda: jax.block_until_ready(run_program(experiment, data).params)
+    runner = Memory(experiment, data, tuple(jax.local_devices()[:1]))
+    return lambda: jax.block_until_ready(runner.advance(runner.begin(None), times, 2**30).params)
 
 
 def measure(small):

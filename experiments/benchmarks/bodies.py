@@ -56,15 +56,30 @@ def _drawn(job: Job) -> Any:
     return types.SimpleNamespace(params=draw)
 
 
+def our_programs(job: Any) -> list[tuple[Any, Any]]:
+    """Return what a run of ours compiles: the program that begins, and the one that goes on, with their arguments."""
+    import jax
+    import numpy as np
+
+    from funcnet.training.runners import begin_program, walk_program
+    from funcnet.training.steps import begin
+
+    experiment, data = job.prepared
+    state = jax.eval_shape(begin, experiment, data)
+    walk = walk_program(tuple(jax.local_devices()[:1]))
+    return [
+        (begin_program("cpu"), (experiment, data, None)),
+        (walk, (experiment, state, data, np.int32(1), np.int32(1))),
+    ]
+
+
 def trace_and_compile(name: str, network: Any) -> dict[str, float]:
     """Return seconds of tracing and of compiling all that trains from a seed."""
     import jax
 
-    from experiments.benchmarks.networks import training
-
     job = Job(network, "Adam")
     if name == "funcnet":
-        programs = [(training().run_program, job.prepared)]
+        programs = our_programs(job)
     else:
         job.__dict__["start"] = _drawn(job)
         programs = peer("optax").from_a_seed(job)
@@ -79,9 +94,8 @@ def trace_and_compile(name: str, network: Any) -> dict[str, float]:
 
 def without_llvm(network: Any) -> dict[str, float]:
     """Return how many loops our program for a network has, and the seconds of compiling it with LLVM's passes off."""
-    from experiments.benchmarks.networks import training
-
-    lowered = training().run_program.lower(*Job(network, "Adam").prepared)
+    program, arguments = our_programs(Job(network, "Adam"))[-1]
+    lowered = program.lower(*arguments)
     loops = lowered.compile().as_text().count("kind=kLoop")
     start = time.perf_counter()
     lowered.compile({"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True})

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -126,14 +125,16 @@ class Job:
     @functools.cached_property
     def prepared(self) -> Any:
         """Return experiment and data as arrays."""
-        return training().prepare(self.experiment, self.data[0])
+        from funcnet.training.preparing import prepare
+
+        return prepare(self.experiment, self.data[0])
 
     @functools.cached_property
     def start(self) -> Any:
         """Return the state of funcnet before the first update."""
         import jax
 
-        return jax.block_until_ready(jax.jit(training().begin)(*self.prepared))
+        return jax.block_until_ready(begun(*self.prepared))
 
     @property
     def parameters(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -143,16 +144,27 @@ class Job:
     @functools.cached_property
     def orders(self) -> np.ndarray:
         """Return the order in which funcnet visits the samples, epochs × samples."""
+        from funcnet.training.steps import batches
+
         experiment, _ = self.prepared
         found = []
         for epoch in range(self.network.epochs):
-            numbers, _ = training().batches(experiment, np.int32(epoch), self.samples)
+            numbers, _ = batches(experiment, np.int32(epoch), self.samples)
             found.append(np.arange(self.samples) if numbers is None else np.ravel(numbers)[: self.samples])
         return np.stack(found).astype(np.int32)
 
 
-def training() -> Any:
-    """Return the module funcnet.train, whose name in the package is the function's."""
-    import funcnet  # noqa: F401
+def begun(experiment: Any, data: Any) -> Any:
+    """Return the state of an experiment before its first update."""
+    from funcnet.training.runners import begin_program
 
-    return sys.modules["funcnet.training.loop"]
+    return begin_program("cpu")(experiment, data, None)
+
+
+def walked(experiment: Any, state: Any, data: Any, until: Any) -> Any:
+    """Return the state after so many epochs in all."""
+    import jax
+
+    from funcnet.training.runners import walk_program
+
+    return walk_program(tuple(jax.local_devices()[:1]))(experiment, state, data, np.int32(until), np.int32(2**30))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import funcnet as fn
-from experiments.benchmarks.networks import Contestant, Job, training
+from experiments.benchmarks.networks import Contestant, Job, walked
 
 
 def contestant(job: Job) -> Contestant:
@@ -21,7 +21,7 @@ def contestant(job: Job) -> Contestant:
 
     def run():
         nonlocal state
-        state = jax.block_until_ready(training().advance_program(experiment, state, data, until))
+        state = jax.block_until_ready(walked(experiment, state, data, until))
 
     def accuracy():
         x, y = job.data[1]

@@ -22,7 +22,7 @@ def program(outcome: Callable[..., Any]) -> Any:
     from jax.sharding import Mesh
     from jax.sharding import PartitionSpec as Spec
 
-    from funcnet.training.loop import advance, begin
+    from funcnet.training.steps import advance, begin
 
     def run(pair: Any, x: Any) -> Any:
         experiment, data = pair
@@ -57,7 +57,7 @@ def train_all(
     """
     import jax
 
-    from funcnet.training.loop import prepare
+    from funcnet.training.preparing import prepare
 
     pairs = [
         prepare(fn.replace(setting, {"seed": seed}), own, watched and watched[seed])

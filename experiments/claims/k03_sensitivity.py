@@ -33,7 +33,8 @@ from experiments.study import Table
 from funcnet.results.figures import COLOURS
 from funcnet.results.summary import mean_deviation_half_width
 from funcnet.sweeps.lanes import stack
-from funcnet.training.loop import Data, advance, begin
+from funcnet.training.state import Data
+from funcnet.training.steps import advance, begin
 
 ACTIVATIONS = {"sigmoid": fn.sigmoid, "tanh": fn.tanh, "ReLU": fn.relu, "leaky ReLU": fn.LeakyReLU(0.01)}
 # GELU′ = Φ(z) + z φ(z) is largest where its derivative (2 − z²) φ(z) is 0.

@@ -28,7 +28,8 @@ import funcnet as fn
 from experiments.claims._descent import RATES, problems, race, seconds_an_epoch
 from experiments.study import Table
 from funcnet.layers.activate import as_layer
-from funcnet.training.loop import Data, batches, begin, update_batch
+from funcnet.training.state import Data
+from funcnet.training.steps import batches, begin, take, update
 
 SIZES = {"1": 1, "4": 4, "16": 16, "64": 64, "256": 256, "whole set": None}
 TARGETS = {"logistic regression": 0.16, "network": 0.03}
@@ -73,16 +74,16 @@ def losses_by_update(experiments, data, epochs):
     def one(experiment):
         network = as_layer(experiment.network)
 
-        def update(carry, batch):
+        def one_update(carry, batch):
             params, slots = carry
-            params, slots, _ = update_batch(experiment, data, jax.random.key(0), params, slots, 0, batch)
+            params, slots, _ = update(experiment, jax.random.key(0), params, slots, 0, take(data, *batch))
             return (params, slots), experiment.loss(network.apply(params, data.x), data.y)
 
         def epoch(carry, number):
             chosen = batches(experiment, number, data.x.shape[0])
             if chosen[0] is None:
-                return update(carry, chosen)
-            return jax.lax.scan(update, carry, chosen)
+                return one_update(carry, chosen)
+            return jax.lax.scan(one_update, carry, chosen)
 
         state = begin(experiment, data)
         return jax.lax.scan(epoch, (state.params, state.slots), jnp.arange(epochs))[1].ravel()

@@ -35,7 +35,8 @@ import funcnet as fn
 from experiments.claims._descent import crossing, thinned
 from experiments.study import Table
 from funcnet.layers.activate import as_layer
-from funcnet.training.loop import Data, begin, run_epoch
+from funcnet.training.state import Data
+from funcnet.training.steps import begin, run_epoch
 
 LEVELS = (1e-2, 1e-4, 1e-8)
 RATES = tuple(float(2.0**k) for k in range(-13, 2))

@@ -29,7 +29,8 @@ from experiments.study import Table
 from funcnet.results.figures import COLOURS
 from funcnet.results.summary import mean_deviation_half_width
 from funcnet.sweeps.lanes import stack
-from funcnet.training.loop import Data, batches, begin, update_batch
+from funcnet.training.state import Data
+from funcnet.training.steps import batches, begin, take, update
 
 NETWORK = fn.mlp(64, 10)
 STRENGTHS = tuple(float(f"{strength:.3g}") for strength in 10.0 ** np.arange(-5, -0.9, 0.5))
@@ -123,12 +124,12 @@ def jumps(digits, small):
         return jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)))
 
     def walk(experiment):
-        def update(carry, batch):
-            params, slots, _ = update_batch(experiment, data, jax.random.key(0), *carry, 0, batch)
+        def one_update(carry, batch):
+            params, slots, _ = update(experiment, jax.random.key(0), *carry, 0, take(data, *batch))
             return (params, slots), length(jax.tree.map(jnp.subtract, params, carry[0]))
 
         def epoch(carry, number):
-            return jax.lax.scan(update, carry, batches(experiment, number, len(data.x)))
+            return jax.lax.scan(one_update, carry, batches(experiment, number, len(data.x)))
 
         state = begin(experiment, data)
         (params, _), steps = jax.lax.scan(epoch, (state.params, state.slots), jnp.arange(epochs))

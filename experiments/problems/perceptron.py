@@ -38,7 +38,7 @@ import numpy as np
 import funcnet as fn
 from experiments.study import Table
 from funcnet.layers.initializers import Filled
-from funcnet.training.loop import batches
+from funcnet.training.steps import batches
 
 CORNERS = np.asarray([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
 NAMED = {"AND": 8, "OR": 14, "NAND": 7, "XOR": 6, "not XOR": 9}  # bit i is the value at corner i
