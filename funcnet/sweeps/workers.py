@@ -1,9 +1,8 @@
 r"""Chunks of a sweep on the workers of an executor, whatever becomes of them."""
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -63,40 +62,34 @@ def run_elsewhere(
     try:
         for part in parts:
             experiments = [trial.experiment for trial in part]
-            with _in_words(options):
+            try:
                 asked[executor.submit(run_part, experiments, arrays, plain, wide, *shared)] = part
+            except (RuntimeError, OSError) as error:
+                raise _failure(error) from error
         left, since = set(asked), time.monotonic()
         while left:
             done, left = wait(left, POLL_SECONDS, FIRST_COMPLETED)
+            failed = None
             for future in done:
-                with _in_words(options):
+                try:
                     finished = checked_rows(future.result(), asked[future])
+                except Exception as error:
+                    failed = failed or error
+                    continue
                 write(finished)
                 options.progress(finished, sum(trial.epochs for trial in finished))
+            # A signal reaches the workers too, and may have ended them.
             if options.interrupted():
                 raise Interrupted
+            if failed is not None:
+                raise _failure(failed) from failed
             since = time.monotonic() if done else since
             if timeout is not None and time.monotonic() - since > timeout:
-                raise _failure(f"no chunk has ended for {timeout:g} s")
+                raise _failure(TimeoutError(f"no chunk has ended for {timeout:g} s"))
     finally:
         stop.set()
         for future in asked:
             future.cancel()
-
-
-@contextlib.contextmanager
-def _in_words(options: Options) -> Iterator[None]:
-    """Say what became of a worker, unless the user's wish to stop, which reaches the workers too, has ended it."""
-    try:
-        yield
-    except (Interrupted, SweepFailed):
-        raise
-    except Exception as error:
-        if options.interrupted():
-            raise Interrupted from None
-        kind = type(error).__name__
-        broken = f"the pool broke ({kind}), as it does when a worker is killed or out of memory"
-        raise _failure(broken if isinstance(error, BrokenExecutor) else f"one ended in {kind}") from error
 
 
 def run_part(
@@ -119,12 +112,24 @@ def run_part(
 def checked_rows(found: Any, asked: Sequence[Trial]) -> list[Finished]:
     """Return what a worker found, if it is a row for each trial that it was asked for."""
     if not isinstance(found, list) or not all(isinstance(row, Finished) for row in found):
-        raise _failure(f"one returned {describe(found)}")
+        raise _Garbage(f"one returned {describe(found)}")
     if sorted(row.hash for row in found) != sorted(trial.key for trial in asked):
-        raise _failure("one returned rows of other trials")
+        raise _Garbage("one returned rows of other trials")
     return found
 
 
-def _failure(what: str) -> SweepFailed:
+class _Garbage(Exception):
+    """A worker returned what it was not asked for."""
+
+
+def _failure(error: Exception) -> SweepFailed:
+    """Say what became of a worker."""
+    kind = type(error).__name__
+    if isinstance(error, (_Garbage, TimeoutError)) and str(error):
+        what = str(error)
+    elif isinstance(error, BrokenExecutor):
+        what = f"the pool broke ({kind}), as it does when a worker is killed or out of memory"
+    else:
+        what = f"one ended in {kind}"
     must, attempt = "every worker must return the rows that it was asked for", "the same call with the same store"
     return SweepFailed(f"{must}, but {what}. Try: another executor, and {attempt}: it goes on from the rows there.")
