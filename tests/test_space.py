@@ -1,7 +1,6 @@
 """Spaces: grids in order, draws that depend on seed and path alone, and bad values named by their place."""
 
 import itertools
-import time
 
 import jax
 import numpy as np
@@ -122,13 +121,12 @@ def test_the_experiment_given_stays_as_it_is():
     assert trials[0].optimizer is not trials[1].optimizer
 
 
-def test_large_spaces_are_quick():
-    """16,384 experiments take no more than seconds (0.9 s and 1.7 s where this was written)."""
-    start = time.perf_counter()
+def test_large_spaces():
+    """Sixteen thousand experiments, all different."""
     trials = grid(base(), {RATE: np.geomspace(1e-4, 1, 128), "seed": range(128)})
     draws = sample(base(), {RATE: LogUniform(1e-4, 1), "seed": Integers(0, 2**31)}, 16_384)
-    assert len(trials) == len(draws) == 16_384
-    assert time.perf_counter() - start < 15
+    for found in (trials, draws):
+        assert len({(t.optimizer.learning_rate, t.seed) for t in found}) == len(found) == 16_384
 
 
 # -- draws -----------------------------------------------------------------------------------------------------------

@@ -372,13 +372,16 @@ def rows_of(path):
         return 0
 
 
-def test_ctrl_c_ends_at_the_next_segment(tmp_path, monkeypatch):
-    path, trials = tmp_path / "sweep.sqlite", fn.grid(BASE, {"seed": range(80)})
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_at_the_next_segment(number, tmp_path, monkeypatch):
+    path, trials, sent = tmp_path / "sweep.sqlite", fn.grid(BASE, {"seed": range(80)}), []
     original = Store.write
 
     def write(self, finished):
         original(self, finished)
-        os.kill(os.getpid(), signal.SIGINT)
+        if not sent:  # the second one would act at once
+            sent.append(number)
+            os.kill(os.getpid(), number)
 
     monkeypatch.setattr(Store, "write", write)
     with pytest.raises(KeyboardInterrupt, match="the same call with this store goes on") as caught:
@@ -420,6 +423,19 @@ def test_the_plan_counts_programs_exactly():
     text = str(ahead)
     assert "21 trials (and 1 duplicate) in 4 compiled programs on 2 devices" in text
     assert ahead.seconds > 0
+
+
+def test_idle_lanes_are_said(capsys):
+    """Where most lanes stay idle, the plan and the sweep say how many would do; not where the user chose."""
+    few = fn.grid(BASE, {"seed": range(3)})
+    hint = "lanes leave most of them idle; lanes=2 would be faster"
+    ahead = fn.plan(few, TRAIN, calibrate=False)
+    assert hint in str(ahead)
+    assert f"5-relu-3, SoftmaxCrossEntropy, Adam: 3 trials in {ahead.programs[0].lanes} {hint}" in ahead._repr_html_()
+    fn.sweep(few, TRAIN)
+    assert hint in capsys.readouterr().err
+    fn.sweep(few, TRAIN, lanes=8)
+    assert "idle" not in capsys.readouterr().err
 
 
 def test_the_plan_counts_operations():

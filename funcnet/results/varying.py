@@ -86,7 +86,7 @@ def _length(node: Any) -> int:
 def _step(node: Any, step: str) -> Any:
     if isinstance(node, tuple):
         return node[int(step)] if step.isdigit() and int(step) < len(node) else _MISSING
-    return getattr(node, step, _MISSING) if is_record(node) else _MISSING
+    return vars(node).get(step, _MISSING) if is_record(node) else _MISSING
 
 
 def _key(node: Any) -> Any:
@@ -144,7 +144,7 @@ def _labels(nodes: list[Any], keys: dict[int, Any]) -> np.ndarray:
 
 
 def _name(node: Any) -> str:
-    if is_record(node) or (isinstance(node, tuple) and hasattr(node, "_fields")):
+    if is_record(node) or (isinstance(node, tuple) and type(node) is not tuple):
         return type(node).__name__
     if isinstance(node, tuple):
         return ", ".join(map(_name, node)) or "none"

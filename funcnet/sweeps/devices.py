@@ -41,7 +41,10 @@ def use_cores(count: int | None = None) -> int:
 
 def available_cores() -> int:
     """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not every system lets a process keep to some cores
+        return os.cpu_count() or 1
 
 
 def use_compilation_cache(folder: str | os.PathLike[str]) -> None:

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from funcnet.results.varying import architecture
 from funcnet.sweeps.checks import Job, checked_job
 from funcnet.sweeps.devices import idle_cores_hint, idle_lanes_hint
 from funcnet.sweeps.engine import Engine, Options, Trial, groups
@@ -197,9 +198,8 @@ def _flops_an_epoch(experiment: Experiment, data: Data) -> float:
 
 def name(experiment: Experiment) -> str:
     """Return a short name of an experiment's structure."""
-    layers = getattr(experiment.network, "layers", (experiment.network,))
-    words = [str(getattr(layer, "width", type(layer).__name__)) for layer in layers]
-    return f"{'-'.join(words)}, {type(experiment.loss).__name__}, {type(experiment.optimizer).__name__}"
+    rules = type(experiment.loss).__name__, type(experiment.optimizer).__name__
+    return ", ".join((architecture(experiment.network), *rules))
 
 
 def _quantity(value: float, unit: str, step: int) -> str:
