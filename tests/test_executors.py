@@ -13,9 +13,9 @@ import pytest
 from test_sweep import BASE, TEST, TRAIN, VALIDATION, fingerprints, sweep
 
 import funcnet as fn
+from funcnet.sweeps.checks import checked_data
 from funcnet.sweeps.engine import Trial
 from funcnet.sweeps.workers import run_part
-from funcnet.training.loop import prepare
 
 TRIALS = fn.grid(BASE, {"seed": range(20)})  # two chunks of 4 lanes on 2 devices, and some
 
@@ -148,7 +148,7 @@ def test_a_signal_ends_threads_promptly(number, tmp_path, monkeypatch):
 def test_workers_follow_the_precision_of_the_sweep():
     """A part computed by a process in 32 bits has the rows of this one, in which reals have 64."""
     trials = [Trial.of(trial) for trial in TRIALS[:2]]
-    arrays = jax.tree.map(np.asarray, (tuple(prepare(BASE, TRAIN, VALIDATION)[1]), TEST))
+    arrays = jax.tree.map(np.asarray, checked_data([BASE], TRAIN, VALIDATION, TEST, None))
     with jax.enable_x64(False):
         found = run_part(TRIALS[:2], arrays, {"lanes": 4}, True)
     assert [row.hash for row in found] == [trial.key for trial in trials]

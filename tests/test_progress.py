@@ -1,12 +1,12 @@
 """What a sweep says while it runs, in a terminal and in a log file."""
 
-import importlib
 import io
 import types
 
 import pytest
 
-progress = importlib.import_module("funcnet.sweeps.progress")
+from funcnet import status
+from funcnet.sweeps import progress
 
 
 class Terminal(io.StringIO):
@@ -22,7 +22,7 @@ def trial(stopped="epochs", **metrics):
 def clock(monkeypatch):
     """A clock that the test turns."""
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(status.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -76,7 +76,7 @@ def test_a_notebook_updates_its_cell(monkeypatch, clock):
         def update(self, data, raw):
             written.append(data["text/plain"])
 
-    monkeypatch.setattr(progress, "_notebook_display", Handle)
+    monkeypatch.setattr(status, "_notebook_display", Handle)
     shown = progress.Progress(2, 2, "train_loss")
     clock[0] += 1
     shown.update([trial(train_loss=1.0)], 1)
