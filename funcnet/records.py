@@ -57,12 +57,12 @@ __all__ = [
     "integer",
     "is_record",
     "is_record_class",
+    "made",
     "number",
     "part",
     "paths",
     "rebuilt",
     "record",
-    "record_classes",
     "replace",
 ]
 
@@ -139,10 +139,7 @@ def _register(cls: type[Any], specifications: Mapping[str, Bounds]) -> None:
 
     # JAX rebuilds records around tracers, None and placeholders, so this way in validates nothing.
     def unflatten(choices: Any, children: Any) -> Any:
-        self = object.__new__(cls)
-        self.__dict__.update(zip(inner, children, strict=True))
-        self.__dict__.update(zip(static, choices, strict=True))
-        return self
+        return made(cls, dict(zip(inner + static, (*children, *choices), strict=True)), check=False)
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
     _RECORDS.add(cls)
@@ -182,11 +179,6 @@ def is_record_class(value: Any) -> bool:
 def is_record(value: Any) -> bool:
     """Tell whether `value` is an instance of a class made by `record`."""
     return type(value) in _RECORDS
-
-
-def record_classes() -> dict[str, type[Any]]:
-    """Return all classes made by `record` in what has been imported, by module and name."""
-    return {f"{cls.__module__}.{cls.__qualname__}": cls for cls in _RECORDS}
 
 
 def cast(value: Any, like: jax.Array) -> jax.Array:
@@ -263,11 +255,16 @@ def _replace_one(root: Any, node: T, path: str, steps: list[str], value: Any) ->
 
 def rebuilt(node: T, fields: Mapping[str, Any], check: bool = True) -> T:
     """Return a copy of a record with some fields replaced, all at once; `check` asks whether they may stand so."""
-    copy = object.__new__(type(node))
-    copy.__dict__.update(children(node), **fields)
+    return made(type(node), children(node) | dict(fields), check)
+
+
+def made(kind: type[T], fields: Mapping[str, Any], check: bool = True) -> T:
+    """Return a record of a kind with these fields; not by its constructor, which may be one such as Chain(*layers)."""
+    node = object.__new__(kind)
+    node.__dict__.update(fields)
     if check:
-        copy.__post_init__()  # type: ignore[attr-defined]
-    return copy
+        node.__post_init__()  # type: ignore[attr-defined]
+    return node
 
 
 def canonical(node: T) -> T:

@@ -41,6 +41,7 @@ def test_numbers_are_leaves_and_choices_are_structure():
         "stopping.min_delta": 0.1,
         "seed": 4,
         "data_seed": 5,
+        "epochs": 7,
     }
     for path, value in numbers.items():
         changed = trial(**{path: value})
@@ -53,7 +54,6 @@ def test_numbers_are_leaves_and_choices_are_structure():
         "optimizer": fn.SGD(0.1),
         "regularizer": None,
         "batch_size": None,
-        "epochs": 7,
         "stopping.metric": "train_loss",
     }
     for path, value in choices.items():

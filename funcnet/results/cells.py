@@ -3,12 +3,11 @@ r"""Values as people read them, and tables as files that are whole or absent."""
 import csv
 import math
 import os
-import pathlib
-from collections.abc import Callable
 from typing import Any, TextIO
 
 import numpy as np
 
+from funcnet.files import write_whole
 from funcnet.results.rows import Table
 from funcnet.text import clipped
 
@@ -32,19 +31,6 @@ def cells(table: Table, rows: np.ndarray) -> tuple[list[str], list[tuple[str, ..
     """Return the head and the cells of some rows of a table, under their numbers."""
     columns = [[cell(value) for value in column[rows].tolist()] for column in table.values()]
     return ["row", *table], list(zip(map(str, rows.tolist()), *columns, strict=True))
-
-
-def write_whole(path: str | os.PathLike[str], write: Callable[[TextIO], None]) -> None:
-    """Write a text file so that its name leads to the old one or to all of the new one, never to a part."""
-    target = pathlib.Path(path).expanduser()
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        # A lone surrogate, which no file can hold, is written as \udc80.
-        with open(beside, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            write(file)
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def write_csv(table: Table, path: str | os.PathLike[str]) -> None:

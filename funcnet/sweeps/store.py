@@ -20,9 +20,10 @@ import jax
 import numpy as np
 
 from funcnet.errors import raise_error
+from funcnet.io import from_bytes, to_bytes
 from funcnet.results.rows import Row
 from funcnet.sweeps.database import Database
-from funcnet.sweeps.packing import as_json, pack, pack_tree, sealed, unpack, unpack_tree, unsealed
+from funcnet.sweeps.packing import as_json, sealed, unsealed
 from funcnet.training.describe import describe_experiment, real_dtype
 
 FORMAT = "funcnet-sweep-2"
@@ -114,15 +115,17 @@ class Store(Database):
 
     def curves(self, key: str) -> dict[str, np.ndarray]:
         """Return the history of a trial, arrays by epoch."""
-        return unpack(self._cell(key, "curves"))
+        found: dict[str, np.ndarray] = from_bytes(self._cell(key, "curves"))
+        return found
 
     def params(self, key: str) -> Any:
         """Return the best parameters of a trial."""
-        return unpack_tree(self._cell(key, "params"))
+        return from_bytes(self._cell(key, "params"))
 
     def state(self, key: str) -> dict[str, np.ndarray]:
         """Return the leaves of a trial's final state."""
-        return unpack(self._cell(key, "state"))
+        found: dict[str, np.ndarray] = from_bytes(self._cell(key, "state"))
+        return found
 
     def _cell(self, key: str, column: str) -> bytes:
         found = self.read(f"SELECT {column} FROM trials WHERE hash = ?", (key,))
@@ -203,9 +206,9 @@ def versions() -> dict[str, str]:
 
 def _written(t: Finished) -> tuple[Any, ...]:
     """Return a trial as the table of trials has it."""
-    curves = sealed(t.hash, pack(t.curves))
-    params = None if t.params is None else sealed(t.hash, pack_tree(t.params))
-    state = None if t.state is None else sealed(t.hash, pack(t.state))
+    curves = sealed(t.hash, to_bytes(jax.tree.map(np.asarray, t.curves)))
+    params = None if t.params is None else sealed(t.hash, to_bytes(jax.tree.map(np.asarray, t.params)))
+    state = None if t.state is None else sealed(t.hash, to_bytes(jax.tree.map(np.asarray, t.state)))
     name = t.hash, t.trajectory, t.context, as_json(describe_experiment(t.experiment))
     ending = t.stopped, t.epochs, t.best_epoch, t.first_bad_step, t.seconds, as_json(t.metrics)
     return *name, *ending, curves, params, state, json.dumps(versions()), time.time()

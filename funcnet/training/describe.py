@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from funcnet.errors import describe, raise_error
-from funcnet.records import children, is_record
+from funcnet.records import children, is_record, made
 
 
 def describe_experiment(node: Any) -> Any:
@@ -79,11 +79,7 @@ def experiment_of(description: Any) -> Any:
     module, _, name = str(description["kind"]).rpartition(".")
     for kind in _kinds(module, name):
         if [field.name for field in dataclasses.fields(kind)] == list(fields):
-            # Not kind(**fields): a record such as Chain(*layers) has a constructor of its own.
-            node = object.__new__(kind)
-            node.__dict__.update(fields)
-            node.__post_init__()
-            return node
+            return made(kind, fields)
     raise_error(
         "the experiments of a store must be made of records that are imported",
         f"there is no {description['kind']} with the fields {', '.join(fields)}",

@@ -60,8 +60,8 @@ def _watched(experiment: Experiment, validated: bool) -> list[tuple[str, str]]:
 
 def _check_like(x: Any, other: Any) -> None:
     """Require that two sets of features have the same columns."""
-    kinds = [jax.tree.map(lambda a: (a.shape[1:], str(a.dtype)), tree) for tree in (x, other)]
-    if jax.tree.structure(x) != jax.tree.structure(other) or kinds[0] != kinds[1]:
+    columns_of = [jax.tree.map(lambda a: (a.shape[1:], str(a.dtype)), tree) for tree in (x, other)]
+    if columns_of[0] != columns_of[1]:
         raise_error(
             "training and validation features must have the same width and dtype",
             f"got {kinds(x)} and {kinds(other)}",
