@@ -13,6 +13,10 @@ from funcnet.layers.initializers import LeCun as LeCun
 from funcnet.layers.initializers import RandomNormal as RandomNormal
 from funcnet.layers.initializers import RandomUniform as RandomUniform
 from funcnet.layers.networks import mlp as mlp
+from funcnet.layers.parallel import Parallel as Parallel
+from funcnet.layers.recompute import Recompute as Recompute
+from funcnet.layers.repeat import Repeat as Repeat
+from funcnet.layers.residual import Residual as Residual
 from funcnet.registry import registry
 
 REGISTRY = registry(__name__)
