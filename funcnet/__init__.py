@@ -6,53 +6,10 @@ An experiment is a pytree, every number a leaf, every choice structure; training
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from funcnet import data, layers, losses, metrics, optimizers, regularizers, schedules
-from funcnet.activations import (
-    ELU,
-    GELU,
-    SELU,
-    HardSigmoid,
-    HardTanh,
-    Identity,
-    LeakyReLU,
-    LogSoftmax,
-    Mish,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Step,
-    Tanh,
-)
+from funcnet import activations, data, layers, losses, metrics, optimizers, regularizers, schedules
 from funcnet.checking import check
 from funcnet.costs import Cost, cost
 from funcnet.io import load, save
-from funcnet.layers import Chain, Dense, Dropout, mlp
-from funcnet.losses import (
-    BinaryCrossEntropy,
-    CrossEntropy,
-    Huber,
-    KLDivergence,
-    LogKLDivergence,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    PerceptronCriterion,
-    SigmoidCrossEntropy,
-    SoftmaxCrossEntropy,
-)
-from funcnet.metrics import (
-    AUC,
-    F1,
-    R2,
-    Accuracy,
-    ConfusionMatrix,
-    MeanAbsolutePercentageError,
-    Perplexity,
-    Precision,
-    Recall,
-    TopK,
-)
 from funcnet.objective import backprop, evaluate
 from funcnet.optimizers import (
     SGD,
@@ -101,8 +58,17 @@ from funcnet.training.steps import advance, begin
 from funcnet.training.stopping import Convergence, EarlyStopping
 from funcnet.trees import global_norm
 
+# Whatever the folders of concepts give out stands here too; a new concept is a line in its folder and none here.
 if TYPE_CHECKING:
     from funcnet import linear
+    from funcnet.activations import *
+    from funcnet.layers import *
+    from funcnet.losses import *
+    from funcnet.metrics import *
+else:
+    for kind in (activations, layers, losses, metrics):
+        globals().update({name: vars(kind)[name] for name in kind.PUBLIC})
+    del kind
 
 # Activations that are made without arguments stand ready as instances.
 elu = ELU()
@@ -125,85 +91,51 @@ tanh = Tanh()
 __version__ = "0.1.0"
 
 __all__ = [
-    "AUC",
-    "ELU",
-    "F1",
-    "GELU",
+    *activations.PUBLIC,
+    *layers.PUBLIC,
+    *losses.PUBLIC,
+    *metrics.PUBLIC,
     "L1",
     "L2",
-    "R2",
-    "SELU",
     "SGD",
     "AMSGrad",
     "Accumulate",
-    "Accuracy",
     "AdaMax",
     "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
-    "BinaryCrossEntropy",
-    "Chain",
     "Choice",
     "ClipByNorm",
     "ClipByValue",
-    "ConfusionMatrix",
     "Constant",
     "Convergence",
     "CoordinateDescent",
     "Cosine",
     "Cost",
-    "CrossEntropy",
-    "Dense",
-    "Dropout",
     "EarlyStopping",
     "ElasticNet",
     "Experiment",
     "ExponentialDecay",
     "Halving",
-    "HardSigmoid",
-    "HardTanh",
-    "Huber",
-    "Identity",
     "Integers",
     "InverseTime",
-    "KLDivergence",
-    "LeakyReLU",
     "Lion",
-    "LogKLDivergence",
-    "LogSoftmax",
     "LogUniform",
     "MaxNorm",
-    "MeanAbsoluteError",
-    "MeanAbsolutePercentageError",
-    "MeanSquaredError",
-    "Mish",
     "NAdam",
     "OneCycle",
-    "PerceptronCriterion",
-    "Perplexity",
     "Plan",
-    "Precision",
     "RMSprop",
-    "ReLU",
-    "Recall",
     "Results",
     "Run",
-    "SiLU",
-    "Sigmoid",
-    "SigmoidCrossEntropy",
-    "Softmax",
-    "SoftmaxCrossEntropy",
-    "Softplus",
-    "Step",
     "StepDecay",
     "SweepFailed",
     "SweepInterrupted",
-    "Tanh",
-    "TopK",
     "Uniform",
     "Warmup",
     "WeightDecay",
+    "activations",
     "advance",
     "backprop",
     "begin",
@@ -229,7 +161,6 @@ __all__ = [
     "losses",
     "metrics",
     "mish",
-    "mlp",
     "number",
     "open_results",
     "optimizers",

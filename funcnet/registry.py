@@ -9,7 +9,7 @@ the package, the tests and the reference, loops over the registries.
 """
 
 import sys
-from types import FunctionType, ModuleType
+from types import ModuleType
 
 
 def registry(package: str) -> tuple[ModuleType, ...]:
@@ -36,12 +36,13 @@ def concepts(package: str) -> dict[str, type]:
     return {name: value for name, value in sorted(given) if isinstance(value, type) and value.__module__ in homes}
 
 
-def public_names(package: str) -> list[str]:
-    """Return the names of the classes and functions that a package gives out of its own modules.
+def public_names(package: str, *more: str) -> list[str]:
+    """Return the names of the classes that a package gives out of its own modules, and some more.
 
     >>> import funcnet.activations
     >>> public_names("funcnet.activations")[:3]
     ['Activation', 'ELU', 'Elementwise']
     """
-    given = ((n, v) for n, v in vars(sys.modules[package]).items() if isinstance(v, type | FunctionType))
-    return sorted(name for name, value in given if value.__module__.startswith(f"{package}.") and name[0] != "_")
+    given = ((name, value) for name, value in vars(sys.modules[package]).items() if isinstance(value, type))
+    own = (name for name, value in given if value.__module__.startswith(f"{package}.") and name[0] != "_")
+    return sorted([*own, *more])

@@ -23,6 +23,7 @@ from funcnet.activations.softmax import Softmax as Softmax
 from funcnet.activations.softplus import Softplus as Softplus
 from funcnet.activations.step import Step as Step
 from funcnet.activations.tanh import Tanh as Tanh
-from funcnet.registry import registry
+from funcnet.registry import public_names, registry
 
 REGISTRY = registry(__name__)
+PUBLIC = public_names(__name__)

@@ -17,6 +17,7 @@ from funcnet.layers.parallel import Parallel as Parallel
 from funcnet.layers.recompute import Recompute as Recompute
 from funcnet.layers.repeat import Repeat as Repeat
 from funcnet.layers.residual import Residual as Residual
-from funcnet.registry import registry
+from funcnet.registry import public_names, registry
 
 REGISTRY = registry(__name__)
+PUBLIC = public_names(__name__, "mlp")

@@ -46,7 +46,6 @@ class Residual(Layer):
 
     def __init__(self, *layers: Any) -> None:
         object.__setattr__(self, "body", Chain(*layers))
-        self.__post_init__()
 
     @property
     def spreads(self) -> bool:
@@ -87,7 +86,8 @@ class Residual(Layer):
         return self.body.refresh(params, saved)
 
 
-_P = ({"kernel": [[0.5, -1.0], [1.5, 0.25]], "bias": [0.1, -0.2]}, (), {"kernel": [[0.7, 0.4], [-0.3, 0.9]], "bias": [0.0, 0.3]})
+_A = {"kernel": [[0.5, -1.0], [1.5, 0.25]], "bias": [0.1, -0.2]}
+_P = (_A, (), {"kernel": [[0.7, 0.4], [-0.3, 0.9]], "bias": [0.0, 0.3]})
 _X = [[1.0, 2.0], [-0.5, 0.3], [0.0, -1.0]]
 CASES = (
     Case("ordinary", Residual(Dense(2), Tanh(), Dense(2)), (_P, [[1.0, 2.0]])),

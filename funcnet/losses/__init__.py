@@ -20,6 +20,7 @@ from funcnet.losses.mean_squared_error import MeanSquaredError as MeanSquaredErr
 from funcnet.losses.perceptron import PerceptronCriterion as PerceptronCriterion
 from funcnet.losses.sigmoid_cross_entropy import SigmoidCrossEntropy as SigmoidCrossEntropy
 from funcnet.losses.softmax_cross_entropy import SoftmaxCrossEntropy as SoftmaxCrossEntropy
-from funcnet.registry import registry
+from funcnet.registry import public_names, registry
 
 REGISTRY = registry(__name__)
+PUBLIC = public_names(__name__)

@@ -19,6 +19,7 @@ from funcnet.metrics.precision import Precision as Precision
 from funcnet.metrics.r2 import R2 as R2
 from funcnet.metrics.recall import Recall as Recall
 from funcnet.metrics.top_k import TopK as TopK
-from funcnet.registry import registry
+from funcnet.registry import public_names, registry
 
 REGISTRY = registry(__name__)
+PUBLIC = public_names(__name__)

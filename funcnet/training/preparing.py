@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from funcnet.arrays import check_set
 from funcnet.errors import describe, raise_error
 from funcnet.layers.activate import as_layer
-from funcnet.layers.base import shapes_of
+from funcnet.layers.base import samples_of, shapes_of
 from funcnet.records import canonical
 from funcnet.targets import blank
 from funcnet.training import steps
@@ -60,8 +60,7 @@ def _watched(experiment: Experiment, validated: bool) -> list[tuple[str, str]]:
 
 def _check_like(x: Any, other: Any) -> None:
     """Require that two sets of features have the same columns."""
-    columns_of = [jax.tree.map(lambda a: (a.shape[1:], str(a.dtype)), tree) for tree in (x, other)]
-    if columns_of[0] != columns_of[1]:
+    if samples_of(x) != samples_of(other):
         raise_error(
             "training and validation features must have the same width and dtype",
             f"got {kinds(x)} and {kinds(other)}",

@@ -13,7 +13,7 @@ from funcnet.layers.activate import as_layer
 from funcnet.objective import block_rows
 from funcnet.records import canonical, replace
 from funcnet.training.experiment import Experiment, endings
-from funcnet.training.state import DIVERGED, NEVER, WINDOW, State, gather_history
+from funcnet.training.state import DIVERGED, NEVER, WINDOW, State, columns, gather_history
 from funcnet.training.steps import computing, features, measure, read
 
 
@@ -76,7 +76,7 @@ class Run:
         """Return the likeliest class of each sample; of several outputs for yes and no, whether each is likelier."""
         return np.asarray(self.experiment.loss.labels(jnp.asarray(self.predict(x))))
 
-    def evaluate(self, x: Any, y: Any, weight: Any = None, *, metrics: tuple[Any, ...] = ()) -> dict[str, float]:
+    def evaluate(self, x: Any, y: Any, weight: Any = None, *, metrics: tuple[Any, ...] = ()) -> dict[str, Any]:
         """Return loss and metrics of a set, with the best parameters; `metrics` are reported too."""
         x, y, weight = check_set((x, y) if weight is None else (x, y, weight), "the set")
         experiment = replace(canonical(self.experiment), {"metrics": (*self.experiment.metrics, *metrics)})
@@ -123,11 +123,12 @@ def finish(
                 "gather the history between calls of advance, or fn.train",
             )
         history = gather_history({}, state.history, 0, epochs)
+    order = {name: history[name] for name in columns(experiment, any(c.startswith("validation_") for c in history))}
     return Run(
         experiment=experiment,
         params=state.best_params if reason == DIVERGED else state.params,
         best_params=state.best_params,
-        history=history,
+        history=order | history,
         best_epoch=int(state.best_epoch),
         stopped=stopped or endings(experiment)[reason],
         first_bad_step=None if bad == NEVER else bad,
