@@ -254,7 +254,8 @@ def test_regularizers_against_arbitrary_precision(case):
     total = mpmath.mpf(0)
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         if case.rule.biases or not (path and getattr(path[-1], "key", None) == "bias"):
-            scope = {**fields(case.rule), "w": [mpmath.mpf(float(v)) for v in np.ravel(leaf)], "sum": sum, "abs": abs}
+            words = {"sum": sum, "abs": abs, "log": mpmath.log, "exp": mpmath.exp, "sqrt": mpmath.sqrt}
+            scope = {**fields(case.rule), **words, "w": [mpmath.mpf(float(v)) for v in np.ravel(leaf)]}
             total += eval(case.rule.FORMULA, {"__builtins__": {}, **scope})
     assert abs(mpmath.mpf(float(case.rule(params))) - total) <= 1e-15 * abs(total)
 
