@@ -35,7 +35,7 @@ import jax.numpy as jnp
 from funcnet import protocols
 from funcnet.errors import describe, raise_error
 from funcnet.layers.activate import as_layer
-from funcnet.layers.base import Layer, Shape
+from funcnet.layers.base import Layer, Shape, samples_of
 from funcnet.layers.walk import walk
 from funcnet.losses import as_loss
 from funcnet.memory import INPUT, Passed, passed, peak, sizes, traced
@@ -168,7 +168,7 @@ def cost(
     layer, dtype = _checked(network, batch, optimizer, loss, dtype)
     x = _samples(in_shape, batch, dtype if input_dtype is None else input_dtype)
     shape = jax.tree.map(lambda leaf: leaf.shape[1:], x)
-    layer.out_shape(shape)
+    layer.check_input(samples_of(x))
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = jax.eval_shape(lambda key: layer.init(key, shape, dtype), key)
 
@@ -177,10 +177,10 @@ def cost(
     tokens = [(INPUT, place) for place in range(len(jax.tree.leaves(x)))]
     seen, value, trained = set(tokens), x, False
     for own, weights, _ in walk(layer, params):
-        step = passed(f"the layer {_label(own)}", own, weights, value, key, tokens, trained)
+        step = passed(f"the layer {own.label}", own, weights, value, key, tokens, trained)
         new = {token: size for token, size in step.saved.items() if token not in seen}
         shapes = tuple(leaf.shape[1:] for leaf in jax.tree.leaves(step.y))
-        rows.append(LayerCost(_label(own), shapes, step.forward, step.backward, sum(step.weights), sum(new.values())))
+        rows.append(LayerCost(own.label, shapes, step.forward, step.backward, sum(step.weights), sum(new.values())))
         steps.append(step)
         seen |= new.keys()
         value, tokens, trained = step.y, step.out, trained or bool(step.weights)
@@ -207,10 +207,6 @@ def _checked(network: Any, batch: Any, optimizer: Any, loss: Any, dtype: Any) ->
         raise_error("batch must be at least 1", f"got {batch}", "batch=32")
     if optimizer is not None and not isinstance(optimizer, protocols.Optimizer):
         raise_error("optimizer must have init and update", f"got {describe(optimizer)}", "fn.Adam(0.001)", TypeError)
-    if loss is not None and not isinstance(loss, protocols.Loss):
-        raise_error(
-            "loss must have forward and backward", f"got {describe(loss)}", "fn.SoftmaxCrossEntropy()", TypeError
-        )
     dtype = jax.dtypes.canonicalize_dtype(float) if dtype is None else jnp.dtype(dtype)
     if not jnp.issubdtype(dtype, jnp.floating):
         raise_error("dtype must be a floating-point dtype", f"got {dtype}", "jnp.float32", TypeError)
@@ -277,7 +273,3 @@ def _update(optimizer: Any, params: Any) -> tuple[Operations, int, bool]:
     read = dependencies(program)[:count]
     coupled = any(j != i for i, inputs in enumerate(read) for j in inputs if j < count)
     return operations(program), sum(sizes(state)), coupled
-
-
-def _label(layer: Any) -> str:
-    return layer.label

@@ -80,7 +80,7 @@ def passed(
     read = frozenset[int]().union(*dependencies(back)[gradients:])
     for_dx = frozenset(t for i, t in enumerate(names) if t is not None and i + own in read)
     counted = operations(back, wanted) if any(wanted) else Operations()
-    refresh = operations(traced(name, getattr(layer, "refresh", lambda params, saved: params), params, saved)[0])
+    refresh = operations(traced(name, layer.refresh, params, saved)[0])
     dx_bytes = sum(sizes(dx)) if needs_dx else 0
     return Passed(y, out, kept, for_dx, operations(ahead), counted, refresh, sizes(params), dx_bytes)
 

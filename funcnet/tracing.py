@@ -23,6 +23,7 @@ import numpy as np
 from funcnet.layers.activate import Activate
 from funcnet.layers.base import Layer
 from funcnet.layers.walk import walk
+from funcnet.losses import as_loss, require_scalar
 from funcnet.text import html_table, text_table
 
 
@@ -156,7 +157,8 @@ def trace(network: Any, loss: Any, params: Any, x: Any, y: Any, *, weight: Any =
     dW1    1×2    -5        0        5      ∂L/∂W1
 
     """
-    x = jax.tree.map(jnp.asarray, x)
+    loss, x = as_loss(loss), jax.tree.map(jnp.asarray, x)
+    require_scalar(loss)
     ahead: list[tuple[Layer, Any, Any, Any, Any]] = []
     for layer, own, own_key in walk(network, params, key):
         y_of, saved = layer.forward(own, x, own_key)
@@ -174,10 +176,6 @@ def trace(network: Any, loss: Any, params: Any, x: Any, y: Any, *, weight: Any =
         activates = isinstance(layer, Activate)
         # An activation that no layer precedes is a layer of its own: its Z is the input.
         number += bool(jax.tree.leaves(own)) or (activates and number == 0)
-        steps.append(Visit(_label(layer), number, own, into, out, d_out, d_in, dparams, activates))
+        steps.append(Visit(layer.label, number, own, into, out, d_out, d_in, dparams, activates))
     gradients = jax.tree.leaves([step.dparams for step in steps])
     return Trace(value, tuple(steps), jax.tree.unflatten(jax.tree.structure(params), gradients))
-
-
-def _label(layer: Any) -> str:
-    return layer.label

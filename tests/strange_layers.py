@@ -36,6 +36,9 @@ class Table(Layer):
     vocabulary: int = integer(1)
     width: int = integer(1)
 
+    def check_input(self, samples):
+        assert samples.dtype.kind == "i"
+
     def out_shape(self, in_shape):
         return (*in_shape, self.width)
 
@@ -52,6 +55,9 @@ class Table(Layer):
 @fn.record
 class Weighed(Layer):
     """Two inputs, {"left": (batch, n), "right": (batch, n)}: left + right · gain."""
+
+    def check_input(self, samples):
+        assert samples["left"].shape == samples["right"].shape
 
     def out_shape(self, in_shape):
         return in_shape["left"]

@@ -293,6 +293,7 @@ def test_numbers_that_follow_the_data_are_costed():
     assert cost.update.elementwise - zeros.update.elementwise == 3 * 4
 
 
+@fn.record
 class Unmoved(Centred):
     def refresh(self, params, saved):
         return params

@@ -110,6 +110,7 @@ def test_a_wrong_backward_would_show(example):
     """The trace runs the layers' own backward: a layer that errs shows in it, and nowhere else."""
     network, params, x, y = example
 
+    @fn.record
     class Wrong(fn.Dense):
         def backward(self, params, saved, dy):
             dparams, dx = super().backward(params, saved, dy)
