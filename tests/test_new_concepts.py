@@ -117,11 +117,13 @@ def test_new_concepts_train_sweep_and_are_saved(experiment, rng, tmp_path):
     assert history.shape == (3,)
     assert history[-1] < history[0]
     trials = fn.grid(experiment, {"network.layers.2.gain": [0.5, 1.0], "regularizer.strength": [0.0, 0.1]})
-    rows = fn.sweep(trials, (x, y), (x[:7], y[:7])).rows
+    rows = fn.sweep(trials, (x, y), (x[:7], y[:7]), lanes=2).rows
     assert len(rows) == 4
     for trial, row in zip(trials, rows, strict=True):
         alone = fn.train(trial, (x, y), (x[:7], y[:7]))
-        assert row["train_loss"] == pytest.approx(float(alone.history["train_loss"][alone.best_epoch]), rel=1e-5)
+        assert row.metrics["train_loss"] == pytest.approx(
+            float(alone.history["train_loss"][alone.best_epoch]), rel=1e-5
+        )
     fn.save(tmp_path / "params.npz", run.params)
     jax.tree.map(np.testing.assert_array_equal, fn.load(tmp_path / "params.npz"), run.params)
 
