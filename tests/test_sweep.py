@@ -215,6 +215,14 @@ def test_duplicates_run_once_and_are_reported_twice(trials, reference):
     assert results.rows[0].seconds == results.rows[2].seconds
 
 
+def test_a_healthy_sweep_makes_no_nan_and_no_infinity():
+    """JAX's own watch for them finds none, with halving and segments, in lanes without a trial."""
+    trials = fn.grid(BASE, {"seed": range(3), "epochs": [2, 3]})
+    with jax.debug_nans(True), jax.debug_infs(True):
+        results = sweep(trials, halving=fn.Halving(factor=2))
+    assert results.counts() == {"epochs": 3, "halved": 3}
+
+
 # -- the store ----------------------------------------------------------------------------------------
 
 
