@@ -63,14 +63,12 @@ def _compiling(numbers: dict[str, Any]) -> str:
 
 
 _RULES = prose("""
-    - Elementwise rules: GELU, SiLU, sigmoid, tanh and log-softmax are slower than those of `jax.nn` and more exact:
-    within 2 units in the last place of float32, SiLU 2.04 (`tests/test_activations.py`), which takes an exponential of
-    two parts, and more divisions; the table has both errors. `jax.nn.gelu` as it is called by default loses all digits
-    in the left tail. Log-softmax sums the other classes apart from the largest, so that the logarithm of a probability
-    near 1 is not rounded to 0; XLA has a fast kernel for the plain sum alone. A backward pass of ours starts from
-    input or output, and keeps nothing else; `jax.vjp` keeps derivatives or masks, which saves it reading in the
-    backward pass and costs memory: so with the hard sigmoid. ReLU and softmax compile to the same programs as those of
-    `jax.nn`, softmax to one fused kernel: what is left there is noise.
+    - Elementwise rules: each is the plainest stable form of its formula, no more wrong than that of `jax.nn`
+    (`tests/test_activations.py`; the table has both errors). `jax.nn.gelu` as it is called by default loses all digits
+    in the left tail; ours, by the sigmoid, does not. A backward pass of ours starts from input or output, and keeps
+    nothing else, so that it computes an exponential, or an error function, again; `jax.vjp` keeps derivatives or masks,
+    which spares it that and costs memory. Most rules compile to the same programs as those of `jax.nn`: what is left
+    there is noise.
 """)
 
 
