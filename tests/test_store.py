@@ -75,6 +75,12 @@ def test_descriptions_lead_back_to_experiments():
     assert experiment_of(describe_experiment(constant)) == constant
 
 
+def test_fields_that_are_younger_than_a_store_have_their_defaults():
+    description = describe_experiment(BASE)
+    del description["regularizer"], description["optimizer"]["beta1"]
+    assert experiment_of(description) == BASE
+
+
 def test_descriptions_of_what_is_not_imported():
     """No module is imported, and no class called that has other fields."""
     refused(lambda: experiment_of({"kind": "os.path.Thing", "x": 1}), "records that are imported")

@@ -78,8 +78,11 @@ def experiment_of(description: Any) -> Any:
         return fields
     module, _, name = str(description["kind"]).rpartition(".")
     for kind in _kinds(module, name):
-        if [field.name for field in dataclasses.fields(kind)] == list(fields):
-            return made(kind, fields)
+        # A field that is younger than the description has its default.
+        items = {item.name: item.default for item in dataclasses.fields(kind)}
+        complete = items | fields
+        if set(complete) == set(items) and not any(value is dataclasses.MISSING for value in complete.values()):
+            return made(kind, complete)
     raise_error(
         "the experiments of a store must be made of records that are imported",
         f"there is no {description['kind']} with the fields {', '.join(fields)}",
