@@ -29,6 +29,7 @@ from funcnet.optimizers import (
     WeightDecay,
     preset,
 )
+from funcnet.programs import compilations
 from funcnet.records import choice, integer, number, part, paths, record, replace
 from funcnet.regularizers import L1, L2, ElasticNet, MaxNorm
 from funcnet.results import Results
@@ -141,6 +142,7 @@ __all__ = [
     "begin",
     "check",
     "choice",
+    "compilations",
     "cost",
     "data",
     "elu",

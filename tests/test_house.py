@@ -66,7 +66,9 @@ def too_high(sources, floors):
     roof = len(floors)
 
     def floor(module):
-        return level[module.split(".")[1]] if "." in module else roof
+        name = (*module.split("."), "")[1]
+        assert not name or name in level, f"say on which floor {name} stands"
+        return level.get(name, roof)
 
     return [found for found in sources.imports if floor(found.of) > floor(found.by)]
 
