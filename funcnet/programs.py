@@ -24,9 +24,9 @@ def compilations() -> Iterator[list[str]]:
     """
     names: list[str] = []
 
-    def listen(event: str, seconds: float, **details: Any) -> None:
+    def listen(event: str, duration_secs: float, **kwargs: Any) -> None:
         if event == _EVENT:
-            names.append(details.get("fun_name", ""))
+            names.append(kwargs.get("fun_name", ""))
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
