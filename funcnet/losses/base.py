@@ -116,6 +116,15 @@ class Loss(Metric):
         """Return the metrics that are reported with this loss unless others are asked for."""
         return ()
 
+    def probabilities(self, prediction: jax.Array) -> jax.Array:
+        """Return the probabilities that a prediction stands for, for losses that know them."""
+        raise_error(
+            "probabilities need a loss of logits or probabilities",
+            f"got {type(self).__name__}",
+            "fn.SoftmaxCrossEntropy or fn.SigmoidCrossEntropy",
+            TypeError,
+        )
+
     def sample_shape(self, prediction: Any) -> tuple[int, ...]:
         """Return the shape of the losses: all axes of the prediction but the last."""
         return prediction.shape[:-1]

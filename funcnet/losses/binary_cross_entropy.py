@@ -56,6 +56,10 @@ class BinaryCrossEntropy(OutputLoss):
         t, q, rest = saved
         return (1 - t) / rest - t / q
 
+    def probabilities(self, prediction: jax.Array) -> jax.Array:
+        """Return the prediction itself."""
+        return prediction
+
     def metrics(self) -> tuple[Metric, ...]:
         """Return the accuracy by probabilities on their side of ½."""
         return (Accuracy(threshold=0.5),)

@@ -52,6 +52,10 @@ class CrossEntropy(Loss):
         t, q = saved
         return -(t / q) * dl[..., None]
 
+    def probabilities(self, prediction: jax.Array) -> jax.Array:
+        """Return the prediction itself."""
+        return prediction
+
     def metrics(self) -> tuple[Metric, ...]:
         """Return the accuracy."""
         return (Accuracy(),)

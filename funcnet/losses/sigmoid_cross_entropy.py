@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from funcnet.activations.sigmoid import Sigmoid
 from funcnet.cases import Case
 from funcnet.losses.base import OutputLoss
 from funcnet.losses.logarithms import times_log
@@ -69,6 +70,10 @@ class SigmoidCrossEntropy(OutputLoss):
 
     def _positive(self, aim: jax.Array) -> jax.Array:
         return aim if self.positive_weight is None else cast(self.positive_weight, aim) * aim
+
+    def probabilities(self, prediction: jax.Array) -> jax.Array:
+        """Return the sigmoid of the logits."""
+        return Sigmoid()(prediction)
 
     def metrics(self) -> tuple[Metric, ...]:
         """Return the accuracy by logits on their side of 0."""

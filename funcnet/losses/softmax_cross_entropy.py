@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from funcnet.activations.softmax import Softmax
 from funcnet.cases import Case
 from funcnet.errors import raise_error
 from funcnet.losses.base import Loss
@@ -74,6 +75,10 @@ class SoftmaxCrossEntropy(Loss):
         """Return dz = (q Σₖ cₖ t′ₖ − c ∘ t′) dl."""
         q, aim = saved
         return (times_log(jnp.sum(aim, axis=-1, keepdims=True), q) - aim) * dl[..., None]
+
+    def probabilities(self, prediction: jax.Array) -> jax.Array:
+        """Return the softmax of the logits."""
+        return Softmax()(prediction)
 
     def metrics(self) -> tuple[Metric, ...]:
         """Return the accuracy."""

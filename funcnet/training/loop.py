@@ -110,7 +110,6 @@ class _Loop:
         """Advance by segments until the run ends, or somebody ends it."""
         total, updates, stopped = int(self.experiment.epochs), 1, None
         epoch, batch = int(self.state.epoch), int(self.state.batch)
-        self.shown.began = epoch * self.runner.count + batch
         while epoch < total and not int(self.state.reason) and stopped is None:
             began = time.perf_counter()
             until = min(epoch + (1 if self.on_epoch else WINDOW), total)

@@ -14,20 +14,22 @@ class TrainProgress(StatusLine):
         super().__init__(stream, enabled, QUIET_SECONDS)
         self.epochs, self.count = epochs, count
         self.walked, self.total, self.epoch, self.metrics = 0, max(epochs * count, 1), 0, dict[str, float]()
-        self.began = 0
+        self.began, self._since = 0, 0.0
 
     def update(self, epoch: int, batch: int, metrics: dict[str, float]) -> None:
         """Take down where the run stands."""
         self.epoch, self.walked = epoch, epoch * self.count + batch
+        if not self._since:  # what came before was mostly compiling
+            self.began, self._since = self.walked, self.seconds
         self.metrics = metrics or self.metrics
         self.show()
 
     def line(self) -> str:
         """Return the line."""
-        share = (self.walked - self.began) / max(self.total - self.began, 1)
+        done, due = self.walked - self.began, self.total - self.walked
         parts = [f"epoch {self.epoch}/{self.epochs}"]
-        if 0 < share < 1:
-            parts.append(f"{duration(self.seconds * (1 - share) / share)} left")
+        if done > 0 and due > 0:
+            parts.append(f"{duration((self.seconds - self._since) * due / done)} left")
         else:
             parts.append(duration(self.seconds))
         return ", ".join([*parts, *(f"{name} {value:.4g}" for name, value in self.metrics.items())])

@@ -9,7 +9,9 @@ import numpy as np
 
 from funcnet.arrays import arrays_of, check_set
 from funcnet.errors import raise_error
+from funcnet.io import save
 from funcnet.layers.activate import as_layer
+from funcnet.metrics.accuracy import Accuracy
 from funcnet.objective import block_rows
 from funcnet.records import canonical, replace
 from funcnet.training.experiment import Experiment, endings
@@ -32,6 +34,7 @@ class Run:
         stopped: why the run ended: epochs, patience, tolerance, diverged, or the name of another stopping rule.
         first_bad_step: the update (from 0) whose loss was not finite, or None.
         state: what the run carries, from which training can go on.
+        extra: what was kept with the run when it was saved.
 
     """
 
@@ -43,6 +46,7 @@ class Run:
     stopped: str
     first_bad_step: int | None
     state: State
+    extra: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def epochs(self) -> int:
@@ -69,12 +73,44 @@ class Run:
         return predictions(self.experiment, self.best_params, x)
 
     def probabilities(self, x: Any) -> np.ndarray:
-        """Return the probability of each class, for losses that know it from the outputs."""
+        """Return the probability of each class, (samples, classes), for losses of logits or probabilities."""
         return np.asarray(self.experiment.loss.probabilities(jnp.asarray(self.predict(x))))
 
     def labels(self, x: Any) -> np.ndarray:
-        """Return the likeliest class of each sample; of several outputs for yes and no, whether each is likelier."""
-        return np.asarray(self.experiment.loss.labels(jnp.asarray(self.predict(x))))
+        """Return the likeliest class of each sample, by its number, or by its name if `extra` holds "classes".
+
+        Where each output is a yes or no of its own, whether it is yes.
+        """
+        rules = [metric for metric in self.experiment.loss.metrics() if isinstance(metric, Accuracy)]
+        if not rules:
+            must, attempt = "labels need a loss that classifies", "run.predict"
+            raise_error(must, f"got {type(self.experiment.loss).__name__}", attempt, TypeError)
+        outputs = self.predict(x)
+        if rules[0].threshold is not None:
+            return np.asarray(outputs >= rules[0].threshold if rules[0].inclusive else outputs > rules[0].threshold)
+        found = np.argmax(outputs, axis=-1)
+        return np.asarray(self.extra["classes"])[found] if "classes" in self.extra else found
+
+    def save(self, path: Any, *, state: bool = False, **extra: Any) -> None:
+        r"""Write the whole run to a file: experiment, parameters, history; `fn.load` reads it and runs no code.
+
+        Args:
+            path: the file; an old one stays until the new one is whole.
+            state: whether to write the optimizer's state too, from which training can go on.
+            extra: what else is to be kept with the run: `classes=["cat", "dog"]`, means and scales of features.
+
+        >>> import numpy as np, funcnet as fn, tempfile, os
+        >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+        >>> run = fn.train(fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), epochs=30), (x, 3 * x + 1))
+        >>> path = os.path.join(tempfile.mkdtemp(), "line.run")
+        >>> run.save(path, unit="metre")
+        >>> again = fn.load(path)
+        >>> print(np.array_equal(again.predict(x), run.predict(x)), again.extra["unit"])
+        True metre
+
+        """
+        kept = self.state if state else self.state._replace(slots=(), params=(), best_params=())
+        save(path, dataclasses.replace(self, state=kept, extra=self.extra | extra))
 
     def evaluate(self, x: Any, y: Any, weight: Any = None, *, metrics: tuple[Any, ...] = ()) -> dict[str, Any]:
         """Return loss and metrics of a set, with the best parameters; `metrics` are reported too."""
