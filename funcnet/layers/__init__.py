@@ -3,20 +3,24 @@ r"""Layers, one file each. `REGISTRY` lists the modules; the tests and the check
 from funcnet.layers.activate import Activate as Activate
 from funcnet.layers.activate import as_layer as as_layer
 from funcnet.layers.base import Layer as Layer
+from funcnet.layers.batch_norm import BatchNorm as BatchNorm
 from funcnet.layers.chain import Chain as Chain
 from funcnet.layers.dense import Dense as Dense
 from funcnet.layers.dropout import Dropout as Dropout
+from funcnet.layers.group_norm import GroupNorm as GroupNorm
 from funcnet.layers.initializers import Filled as Filled
 from funcnet.layers.initializers import Glorot as Glorot
 from funcnet.layers.initializers import He as He
 from funcnet.layers.initializers import LeCun as LeCun
 from funcnet.layers.initializers import RandomNormal as RandomNormal
 from funcnet.layers.initializers import RandomUniform as RandomUniform
+from funcnet.layers.layer_norm import LayerNorm as LayerNorm
 from funcnet.layers.networks import mlp as mlp
 from funcnet.layers.parallel import Parallel as Parallel
 from funcnet.layers.recompute import Recompute as Recompute
 from funcnet.layers.repeat import Repeat as Repeat
 from funcnet.layers.residual import Residual as Residual
+from funcnet.layers.rms_norm import RMSNorm as RMSNorm
 from funcnet.registry import public_names, registry
 
 REGISTRY = registry(__name__)

@@ -116,6 +116,8 @@ class _Loop:
             try:
                 self.state = self.runner.advance(self.state, until, updates)
             except SourceError as error:
+                self.state = self.state if error.state is None else error.state
+                self.history = gather_history(self.history, self.state.history, epoch, int(self.state.epoch))
                 error.run = self._finished("source")
                 raise
             reached, at = int(self.state.epoch), int(self.state.batch)

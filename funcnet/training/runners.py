@@ -18,7 +18,7 @@ from funcnet.layers.activate import as_layer
 from funcnet.objective import block_rows, read_sums, sums_of
 from funcnet.training import steps
 from funcnet.training.experiment import Experiment
-from funcnet.training.sources import Stream
+from funcnet.training.sources import SourceError, Stream
 from funcnet.training.state import Data, State
 
 
@@ -110,8 +110,13 @@ class Streamed:
                 self._reading = self._ahead(epoch, batch)
             moving = state.moving
             stop = min(self.count, batch + updates)
-            for _ in range(batch, stop):
-                moving = _step(self.experiment, moving, next(self._reading))
+            for done in range(batch, stop):
+                try:
+                    given = next(self._reading)
+                except SourceError as error:
+                    error.state = state.moved(moving)._replace(batch=np.int32(done))
+                    raise
+                moving = _step(self.experiment, moving, given)
             updates -= stop - batch
             batch = stop
             state = state.moved(moving)._replace(batch=jax.device_put(np.int32(stop), self._whole))

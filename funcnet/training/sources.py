@@ -33,9 +33,12 @@ class Source(Protocol):
 class SourceError(RuntimeError):
     """A source failed; `rows` are the row numbers that were asked for, and `run` is the run so far."""
 
-    def __init__(self, message: str, rows: np.ndarray, run: Any = None) -> None:
+    run: Any = None
+    state: Any = None  # where the run stands
+
+    def __init__(self, message: str, rows: np.ndarray) -> None:
         super().__init__(message)
-        self.rows, self.run = rows, run
+        self.rows = rows
 
 
 class Held:
