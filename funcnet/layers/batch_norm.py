@@ -79,7 +79,7 @@ class BatchNorm(Layer):
     def forward(self, params: Any, x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, Any]:
         """Return γ x̂ + β, and x with what normalised it; in training also the mean and variance of the batch."""
         wide = widened(jnp.asarray(x))
-        moved = ()
+        moved: tuple[jax.Array, ...] = ()
         if key is None:
             mean, variance = (along(params[name].astype(wide.dtype), wide) for name in ("mean", "variance"))
         else:

@@ -114,7 +114,7 @@ class Streamed:
                 try:
                     given = next(self._reading)
                 except SourceError as error:
-                    error.state = state.moved(moving)._replace(batch=np.int32(done))
+                    error.state = state.moved(moving)._replace(batch=jnp.int32(done))
                     raise
                 moving = _step(self.experiment, moving, given)
             updates -= stop - batch
