@@ -101,7 +101,8 @@ class Run:
 
         >>> import numpy as np, funcnet as fn, tempfile, os
         >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
-        >>> run = fn.train(fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), epochs=30), (x, 3 * x + 1))
+        >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), batch_size=None, epochs=30)
+        >>> run = fn.train(line, (x, 3 * x + 1))
         >>> path = os.path.join(tempfile.mkdtemp(), "line.run")
         >>> run.save(path, unit="metre")
         >>> again = fn.load(path)
