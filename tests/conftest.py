@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import pathlib
 import shutil
 import tempfile
 
@@ -22,6 +23,20 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 2)  # a sweep spreads over devices; all else stays on the first
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Write the names of the tests that were skipped to a file, for a second run that has what they need."""
+    if "FUNCNET_SKIPPED" in os.environ:
+        names = [report.nodeid for report in terminalreporter.stats.get("skipped", [])]
+        pathlib.Path(os.environ["FUNCNET_SKIPPED"]).write_text("\n".join(names))
+
+
+@pytest.fixture
+def as_users_run_it():
+    """JAX as it is out of the box: 32-bit, with its usual promotions."""
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
 
 
 @pytest.fixture

@@ -1,17 +1,9 @@
 """The benchmarks run, and their page is what their record makes; no test asserts a time."""
 
-import jax
 import pytest
 
 from experiments.benchmarks import networks, page
 from experiments.benchmarks.timing import Aim, Probe, race
-
-
-@pytest.fixture
-def as_users_run_it():
-    """JAX as it is out of the box: 32-bit, with its usual promotions."""
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 @pytest.mark.filterwarnings("default")  # those of the peers

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tomllib
 
-import jax
 import pytest
 
 import funcnet
@@ -26,13 +25,6 @@ MODULES = ["funcnet"] + [
     for module in pkgutil.walk_packages(funcnet.__path__, "funcnet.")
     if not module.name.endswith("__main__")
 ]
-
-
-@pytest.fixture
-def as_users_run_it():
-    """JAX as it is out of the box: 32-bit, with its usual promotions."""
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 @pytest.mark.parametrize("name", MODULES)

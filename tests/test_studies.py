@@ -4,19 +4,11 @@ import importlib.util
 import linecache
 import types
 
-import jax
 import pytest
 
 from experiments import study
 
 NAMES = study.names()
-
-
-@pytest.fixture
-def as_users_run_it():
-    """JAX as it is out of the box: 32-bit, with its usual promotions."""
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 def load(name):
