@@ -101,7 +101,8 @@ def test_the_reference_knows_every_public_name(site):
     missing = []
     for folder in FOLDERS:
         for name in [*getattr(folder, "__all__", ()), *public_names(folder.__name__)]:
-            known = {f"{folder.__name__}.{name}", f"funcnet.{name}", f"module-{folder.__name__}.{name}"}
+            home = ".".join(getattr(getattr(folder, name), "__module__", "funcnet").split(".")[:2])
+            known = {f"{place}.{name}" for place in (folder.__name__, "funcnet", home, f"module-{folder.__name__}")}
             instance = f"fn.{name}</span>" in text
             if name not in ("REGISTRY", "LIBRARIES") and not known & anchors and not instance:
                 missing.append(f"{folder.__name__}.{name}")
