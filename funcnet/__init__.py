@@ -11,29 +11,8 @@ from funcnet.checking import check
 from funcnet.costs import Cost, cost
 from funcnet.io import load, save
 from funcnet.objective import backprop, evaluate
-from funcnet.optimizers import (
-    SGD,
-    Accumulate,
-    Adadelta,
-    Adagrad,
-    Adam,
-    AdaMax,
-    AdamW,
-    AMSGrad,
-    ClipByNorm,
-    ClipByValue,
-    CoordinateDescent,
-    Lion,
-    NAdam,
-    RMSprop,
-    WeightDecay,
-    preset,
-)
-from funcnet.programs import compilations
 from funcnet.records import choice, integer, number, part, paths, record, replace
-from funcnet.regularizers import L1, L2, ElasticNet, MaxNorm
 from funcnet.results import Results
-from funcnet.schedules import Constant, Cosine, ExponentialDecay, InverseTime, OneCycle, StepDecay, Warmup
 from funcnet.sweeps import (
     Choice,
     Halving,
@@ -66,8 +45,11 @@ if TYPE_CHECKING:
     from funcnet.layers import *
     from funcnet.losses import *
     from funcnet.metrics import *
+    from funcnet.optimizers import *
+    from funcnet.regularizers import *
+    from funcnet.schedules import *
 else:
-    for kind in (activations, layers, losses, metrics):
+    for kind in (activations, layers, losses, metrics, optimizers, regularizers, schedules):
         globals().update({name: vars(kind)[name] for name in kind.PUBLIC})
     del kind
 
@@ -96,53 +78,29 @@ __all__ = [
     *layers.PUBLIC,
     *losses.PUBLIC,
     *metrics.PUBLIC,
-    "L1",
-    "L2",
-    "SGD",
-    "AMSGrad",
-    "Accumulate",
-    "AdaMax",
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
+    *optimizers.PUBLIC,
+    *regularizers.PUBLIC,
+    *schedules.PUBLIC,
     "Choice",
-    "ClipByNorm",
-    "ClipByValue",
-    "Constant",
     "Convergence",
-    "CoordinateDescent",
-    "Cosine",
     "Cost",
     "EarlyStopping",
-    "ElasticNet",
     "Experiment",
-    "ExponentialDecay",
     "Halving",
     "Integers",
-    "InverseTime",
-    "Lion",
     "LogUniform",
-    "MaxNorm",
-    "NAdam",
-    "OneCycle",
     "Plan",
-    "RMSprop",
     "Results",
     "Run",
-    "StepDecay",
     "SweepFailed",
     "SweepInterrupted",
     "Uniform",
-    "Warmup",
-    "WeightDecay",
     "activations",
     "advance",
     "backprop",
     "begin",
     "check",
     "choice",
-    "compilations",
     "cost",
     "data",
     "elu",
@@ -169,7 +127,6 @@ __all__ = [
     "part",
     "paths",
     "plan",
-    "preset",
     "record",
     "regularizers",
     "relu",

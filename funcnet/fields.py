@@ -2,7 +2,7 @@ r"""The fields of records: what each may hold, and the check of a plain value at
 
 import dataclasses
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import jax
@@ -28,7 +28,7 @@ class Bounds:
     at_most: float | None = None
     below: float | None = None
     optional: bool = False
-    schedule: bool = False
+    schedule: Callable[[Any], Any] | None = None
     vector: bool = False
     options: tuple[Any, ...] = ()
 
@@ -63,13 +63,14 @@ def number(
     at_most: float | None = None,
     below: float | None = None,
     optional: bool = False,
-    schedule: bool = False,
+    schedule: Callable[[Any], Any] | None = None,
     vector: bool = False,
     kw_only: bool = False,
 ) -> Any:
     """Declare a field that is a real number, hence a leaf.
 
-    `schedule` lets a schedule stand in its place, `vector` a list of numbers, one for each class or the like.
+    With `schedule`, a function that adopts schedules, one of them may stand in its place; with `vector` a list of
+    numbers, one for each class or the like.
     """
     optional = optional or default is None
     bounds = Bounds("number", at_least, above, at_most, below, optional, schedule, vector)
@@ -110,9 +111,11 @@ def checked(label: str, value: Any, bounds: Bounds) -> Any:
         return value
     if bounds.role == "choice":
         return _checked_choice(label, value, bounds)
+    if bounds.schedule is not None and callable(value):
+        return bounds.schedule(value)
     if bounds.vector and isinstance(value, (list, tuple)):
         value = as_array(value, label)
-    wanted = f"a number{' or a schedule' * bounds.schedule}{' or a list of numbers' * bounds.vector}"
+    wanted = f"a number{' or a schedule' * (bounds.schedule is not None)}{' or a list of numbers' * bounds.vector}"
     wanted = "a whole number" if bounds.role == "integer" else wanted
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.ndarray, jax.Array)):
         raise_error(f"{label} must be {wanted}", f"got {describe(value)}", f"{wanted} {bounds.words()}", TypeError)

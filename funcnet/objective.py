@@ -20,6 +20,7 @@ import jax.numpy as jnp
 
 from funcnet.layers.activate import as_layer
 from funcnet.losses import as_loss, require_scalar
+from funcnet.regularizers.base import as_regularizer
 
 BLOCK_BYTES = 64 << 20  # of what one pass of an evaluation keeps
 
@@ -60,9 +61,9 @@ def penalised(found: Terms, regularizer: Any, params: Any) -> Terms:
     """Return the terms with a regularizer's value in the penalty and, unless it is proximal, its gradient added."""
     if regularizer is None:
         return found
-    gradient = found.gradient
-    if not regularizer.proximal:
-        gradient = jax.tree.map(jnp.add, gradient, regularizer.gradient(params))
+    gradient, added = found.gradient, regularizer.added(params)
+    if added is not None:
+        gradient = jax.tree.map(jnp.add, gradient, added)
     return found._replace(penalty=regularizer(params).astype(found.loss.dtype), gradient=gradient)
 
 
@@ -105,7 +106,8 @@ def backprop(
     1.0 [[4.]]
 
     """
-    found = terms(network, loss, params, x, y, regularizer=regularizer, weight=weight, key=key)
+    penalty = None if regularizer is None else as_regularizer(regularizer)
+    found = terms(network, loss, params, x, y, regularizer=penalty, weight=weight, key=key)
     return found.loss + found.penalty, found.gradient
 
 

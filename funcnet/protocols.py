@@ -8,7 +8,8 @@ Shapes     a sample is the leading axis of every array; `Shape` is that of one s
            tree.
 """
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import jax
@@ -136,3 +137,18 @@ class StoppingRule(Protocol):
     def judge(self, state: Any, metrics: Mapping[str, Array]) -> tuple[Any, Array]:
         """Return what it remembers now, and whether to stop."""
         ...
+
+
+def takes(method: Callable[..., Any], count: int) -> bool:
+    """Tell whether a function can be called with so many arguments and no others; what cannot be inspected is trusted.
+
+    >>> takes(lambda gradient, state, params=None, *, value: None, 3)
+    False
+    """
+    try:
+        inspect.signature(method).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True

@@ -88,9 +88,7 @@ def record(cls: type[T]) -> type[T]:
             must = f"{type(self).__name__} inherits from a record and must be one itself"
             raise_error(must, "it is not", "@fn.record in the line above the class", TypeError)
         for name, bounds in specifications.items():
-            value = vars(self)[name]
-            if not (bounds.schedule and is_record(value) and callable(value)):
-                object.__setattr__(self, name, checked(f"{cls.__name__}.{name}", value, bounds))
+            object.__setattr__(self, name, checked(f"{cls.__name__}.{name}", vars(self)[name], bounds))
         for relation in relations:
             if relation is not None:
                 relation(self)

@@ -29,7 +29,7 @@ def concepts(package: str) -> dict[str, type]:
 
     >>> import funcnet.regularizers
     >>> list(concepts("funcnet.regularizers"))
-    ['ElasticNet', 'L1', 'L2', 'MaxNorm']
+    ['ElasticNet', 'L1', 'L2', 'MaxNorm', 'Sum']
     """
     homes = {module.__name__ for module in sys.modules[package].REGISTRY}
     given = vars(sys.modules[package]).items()

@@ -62,6 +62,16 @@ def dotted(path: tuple[Any, ...]) -> str:
     return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
+def is_tree_of_numbers(value: Any) -> bool:
+    """Tell whether a value is a pytree, other than one leaf, whose leaves are numbers, arrays or stand-ins for them.
+
+    >>> is_tree_of_numbers({"rate": 0.1}), is_tree_of_numbers(print), is_tree_of_numbers(0.1)
+    (True, False, False)
+    """
+    leaves = jax.tree.leaves(value)
+    return all(leaf is not value and not callable(leaf) and not isinstance(leaf, str) for leaf in leaves)
+
+
 def select(condition: jax.Array, yes: Any, no: Any) -> Any:
     """Return one tree or another like it."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
@@ -104,6 +114,17 @@ def dtypes(tree: Any) -> tuple[Any, Any]:
     return (found[0], found[-1]) if found else (jnp.zeros(()).dtype,) * 2
 
 
+def root(square: jax.Array) -> jax.Array:
+    """Return √s, as a constant where s is 0.
+
+    So whoever differentiates a training step gets the recurrence's derivative there, not 0 · ∞. Both choices are
+    between equals: the compiler drops them.
+    """
+    nothing = square == 0
+    found = jnp.sqrt(jnp.where(nothing, jax.lax.stop_gradient(square), square))
+    return jnp.where(nothing, jax.lax.stop_gradient(found), found)
+
+
 def norm_parts(tree: Any) -> tuple[jax.Array, jax.Array]:
     """Return √M and ‖g‖/M, M being the largest element: together the norm of a tree, as √M √M (‖g‖/M)."""
     wide = dtypes(tree)[1]
@@ -111,11 +132,11 @@ def norm_parts(tree: Any) -> tuple[jax.Array, jax.Array]:
     if not leaves:
         return jnp.zeros((), wide), jnp.zeros((), wide)
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in leaves]))
-    root = jnp.sqrt(largest)
-    inverse = jnp.where(root == 0, 0.0, 1.0) / jnp.where(root == 0, 1.0, root)
+    half = root(largest)
+    inverse = jnp.where(half == 0, 0.0, 1.0) / jnp.where(half == 0, 1.0, half)
     # 1/M may underflow where 1/√M, applied twice, does not; the compiler must not merge the two factors.
     twice = [jax.lax.optimization_barrier(leaf * inverse) * inverse for leaf in leaves]
-    return root, jnp.sqrt(jnp.sum(jnp.stack([jnp.sum(jnp.square(leaf)) for leaf in twice])))
+    return half, root(jnp.sum(jnp.stack([jnp.sum(jnp.square(leaf)) for leaf in twice])))
 
 
 def global_norm(tree: Any) -> jax.Array:
@@ -124,5 +145,5 @@ def global_norm(tree: Any) -> jax.Array:
     >>> print(global_norm({"a": jnp.asarray([3.0]), "b": jnp.asarray(4.0)}))
     5.0
     """
-    root, relative = norm_parts(widen(tree))
-    return root * relative * root
+    half, relative = norm_parts(widen(tree))
+    return half * relative * half

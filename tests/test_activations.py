@@ -2,7 +2,11 @@
 
 import dataclasses
 import itertools
+import re
+import sys
+import types
 import zlib
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +17,9 @@ import sympy
 import funcnet as fn
 from funcnet import activations
 from funcnet.activations import REGISTRY, Elementwise
+from funcnet.checking import cases, check
 from funcnet.records import record
+from funcnet.registry import registry
 from tests.helpers import (
     cotangent,
     mpmath_reference,
@@ -22,6 +28,7 @@ from tests.helpers import (
     ulp_error,
 )
 
+MODES = ("eager", "jit", "vmap")
 TOLERANCE = {np.float64: 2e-15, np.float32: 5e-7}
 
 
@@ -63,21 +70,33 @@ def both(rule, z, dy):
 
 
 COMPILED = jax.jit(both)
+LANES = jax.jit(jax.vmap(both, in_axes=(None, 0, 0)))
+
+
+def in_mode(mode, rule, z, dy):
+    """Evaluate forward and backward eagerly, compiled, or as the middle of three under vmap."""
+    if mode == "eager":
+        return both(rule, z, dy)
+    if mode == "jit":
+        return COMPILED(rule, z, dy)
+    batch = [jnp.stack([a * 0.5, a, a * 0.25]) for a in (z, dy)]
+    return tuple(a[1] for a in LANES(rule, *batch))
 
 
 def agrees(found, wanted, tolerance=1e-12):
-    """Tell whether two arrays agree within `tolerance` of the largest number."""
+    """Tell whether two gradients agree within `tolerance`: the comparison that planted bugs must fail."""
     scale = np.max(np.abs(wanted), initial=0.0)
     near = np.max(np.abs(np.asarray(found) - np.asarray(wanted)), initial=0.0) <= tolerance * scale
     return bool(near) and np.shape(found) == np.shape(wanted)
 
 
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("case", ALL)
-def test_forward(case, dtype):
+def test_forward(case, dtype, mode):
     """Stated values and stated gradients come out, the formula agrees, and the dtype stays."""
     z = argument(case, dtype)
-    y, dz = COMPILED(case.rule, z, jnp.ones_like(z))
+    y, dz = in_mode(mode, case.rule, z, jnp.ones_like(z))
     assert y.dtype == dz.dtype == dtype
     if case.value is not None:
         assert agrees(y, fill(case, case.value), TOLERANCE[dtype])
@@ -88,13 +107,14 @@ def test_forward(case, dtype):
         assert np.max(ulp_error(y, mpmath_reference(case.rule.FORMULA, case.rule, np.asarray(z)))) <= 50
 
 
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", KINKS)
-def test_kinks_have_the_stated_subgradient(case):
+def test_kinks_have_the_stated_subgradient(case, mode):
     """At every listed kink the cotangent is multiplied by the stated number."""
     for place, stated in case.rule.kinks():
         z = jnp.full((5,), place, np.float64)
         dy = cotangent(z)
-        assert np.array_equal(COMPILED(case.rule, z, dy)[1], stated * dy)
+        assert np.array_equal(in_mode(mode, case.rule, z, dy)[1], stated * dy)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, jnp.bfloat16])
@@ -107,10 +127,11 @@ def test_finite_input_gives_finite_output(rule, dtype):
     z = jnp.asarray(places, dtype)
     if not isinstance(rule, Elementwise):
         z = jnp.stack([jnp.roll(z, i) for i in range(3)], axis=-1)
-    y, dz = COMPILED(rule, z, jnp.ones_like(z))
-    assert y.dtype == dz.dtype == dtype
-    assert np.isfinite(np.asarray(y, np.float64)).all()
-    assert np.isfinite(np.asarray(dz, np.float64)).all()
+    for mode in ("eager", "jit") if dtype == np.float32 else ("jit",):
+        y, dz = in_mode(mode, rule, z, jnp.ones_like(z))
+        assert y.dtype == dz.dtype == dtype
+        assert np.isfinite(np.asarray(y, np.float64)).all()
+        assert np.isfinite(np.asarray(dz, np.float64)).all()
 
 
 def slopes_at_nan(rule):
@@ -336,3 +357,46 @@ def test_kinks_are_where_the_sides_differ():
     for instance in (getattr(fn, m.__name__.split(".")[-1]) for m in REGISTRY):
         if isinstance(instance, Elementwise):
             assert jumps(instance) <= {float(place) for place, _ in instance.kinks()}
+
+
+def softsign():
+    """Return the file that docs/guides/concept.md writes: its last class, and its cases."""
+    page = (Path(__file__).parent.parent / "docs/guides/concept.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.S | re.M)
+    imports = blocks[0].split("@fn.record")[0]
+    (cases_,) = [block for block in blocks if "CASES" in block]
+    module = types.ModuleType("funcnet.activations.softsign")
+    last = [block for block in blocks if "class Softsign" in block][-1]
+    sys.modules[module.__name__] = module
+    exec(
+        compile("\n".join([imports, "@fn.record" + last.split("@fn.record")[1], cases_]), "softsign.py", "exec"),
+        vars(module),
+    )
+    return module
+
+
+def test_a_new_concept_is_its_file_and_one_line(monkeypatch, rng, capsys):
+    """The guide's example, registered on the fly, passes the loops; taken out again, it is gone."""
+    before = activations.REGISTRY
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "funcnet.activations.softsign", None)
+        module = softsign()
+        patch.setattr(activations, "Softsign", module.Softsign, raising=False)  # the line of the folder's __init__
+        patch.setattr(activations, "REGISTRY", registry("funcnet.activations"))
+        assert [m for m in activations.REGISTRY if m not in before] == [module]
+        assert [m.__name__ for m in activations.REGISTRY] == sorted(m.__name__ for m in activations.REGISTRY)
+        for case in (p.values[0] for p in gather([module])):
+            for dtype in TOLERANCE:
+                test_forward(case, dtype, "jit")
+            assert check(case.rule, *case.arguments, known=case.gradient)
+        for rule in (p.values[0] for p in rules_of([module])):
+            for dtype in (np.float32, jnp.bfloat16):
+                test_finite_input_gives_finite_output(rule, dtype)
+                test_infinities_give_the_limits_and_nan_is_passed_on(rule, dtype)
+            test_no_rule_is_more_wrong_than_that_of_jax_nn(rule, rng, capsys)
+            test_no_stretch_loses_its_digits(rule, rng, np.float32)
+            test_derivative_is_the_derivative_of_the_formula(rule)
+            test_integers_stop_at_the_door(rule)
+        assert [e.group for e in cases("activations")].count("softsign") == len(module.CASES)
+    assert activations.REGISTRY is before
+    assert "softsign" not in [e.group for e in cases("activations")]

@@ -23,7 +23,6 @@ RNG = np.random.default_rng(3)
 X = RNG.standard_normal((50, 6)).astype(np.float32)
 Y = np.argmax(X[:, :3] + 0.3 * RNG.standard_normal((50, 3)), axis=1).astype(np.int32)
 TRAIN, VALIDATION, TEST = (X[:30], Y[:30]), (X[30:40], Y[30:40]), (X[40:], Y[40:])
-TRAINING = "jit(run)"  # as JAX calls a sweep's training program
 BASE = fn.Experiment(fn.mlp(5, 3), fn.SoftmaxCrossEntropy(), fn.Adam(0.01), batch_size=8, epochs=6)
 KILLS = int(os.environ.get("FUNCNET_KILLS", "3"))
 QUIET = {"progress": False, "lanes": 4}
@@ -95,18 +94,23 @@ def test_a_fingerprint_sees_one_bit(trials, reference):
 
 
 def test_one_program_per_structure():
-    """However many experiments, seeds, rates and epochs: one training program a structure, and nothing anew."""
-    base = fn.replace(BASE, {"network": fn.mlp(9, 3)})  # no other test trains it
-    with fn.compilations() as names:
-        sweep(fn.grid(base, {"seed": range(3), "optimizer.beta2": [0.9, 0.99]}))
-    assert names.count(TRAINING) == 1
-    with fn.compilations() as names:
-        sweep(fn.grid(base, {"seed": range(20), "epochs": [2, 3]}))
-        sweep(fn.grid(base, {"seed": range(3, 6), "optimizer.beta2": [0.8, 0.98]}))
-    assert TRAINING not in names
-    with fn.compilations() as names:
-        sweep([fn.replace(base, {"network": fn.mlp(10, 3)})])
-    assert names.count(TRAINING) == 1
+    """However many experiments, seeds, rates and epochs: one training program a structure."""
+    programs_for.cache_clear()
+    few = fn.grid(BASE, {"seed": range(3), "optimizer.beta2": [0.9, 0.99]})
+    many = fn.grid(BASE, {"seed": range(20), "epochs": [2, 3]})
+    for experiments in (few, many):
+        sweep(experiments)
+    assert programs_for.cache_info().currsize == 1
+    programs = programs_for(*engine_arguments(few[0]))
+    assert programs_for.cache_info().currsize == 1
+    assert programs.advance._cache_size() == 1
+    sweep([fn.replace(few[0], {"network": fn.mlp(4, 3)})])
+    assert programs_for.cache_info().currsize == 2
+
+
+def engine_arguments(example):
+    """What `programs_for` is asked for by a sweep of such experiments."""
+    return jax.tree.structure(example), 4, tuple(jax.local_devices()), True, False
 
 
 @pytest.mark.parametrize(
@@ -415,13 +419,13 @@ def test_halving_does_not_go_with_an_executor(trials):
 
 def test_the_plan_counts_programs_exactly():
     trials = fn.grid(
-        BASE, {"network": [fn.mlp(11, 3), fn.mlp(13, 3)], "optimizer": [fn.SGD(0.1), fn.Adam(0.01)], "seed": range(5)}
+        BASE, {"network": [fn.mlp(5, 3), fn.mlp(7, 3)], "optimizer": [fn.SGD(0.1), fn.Adam(0.01)], "seed": range(5)}
     )
     trials += [fn.replace(trials[0], {"data_seed": 4}), trials[0]]
-    with fn.compilations() as names:
-        ahead = fn.plan(trials, TRAIN, VALIDATION, lanes=4)  # which compiles what it measures
-        sweep(trials)
-    assert len(ahead.programs) == names.count(TRAINING) == 4
+    ahead = fn.plan(trials, TRAIN, VALIDATION, lanes=4)
+    programs_for.cache_clear()
+    sweep(trials)
+    assert len(ahead.programs) == programs_for.cache_info().currsize == 4
     assert (ahead.trials, ahead.duplicates, ahead.devices) == (21, 1, 2)
     assert sum(program.chunks for program in ahead.programs) == 5
     text = str(ahead)

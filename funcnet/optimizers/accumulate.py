@@ -13,25 +13,17 @@ State         gathered int32 (), the batches since the last update; total like t
               own
 """
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from funcnet.cases import Case
-from funcnet.optimizers.base import (
-    Optimizer,
-    check_optimizer,
-    check_tree,
-    proximal_update,
-    rate_of,
-    rounded,
-    scaled,
-    zeros,
-)
+from funcnet.optimizers.base import checked, no_steps, rounded, scaled, zeros
 from funcnet.optimizers.sgd import SGD
-from funcnet.records import integer, part, record
-from funcnet.trees import dtypes, select, widen
+from funcnet.optimizers.wrapper import Wrapper
+from funcnet.records import integer, record
+from funcnet.trees import dtypes, select
 
 
 class AccumulateState(NamedTuple):
@@ -43,7 +35,7 @@ class AccumulateState(NamedTuple):
 
 
 @record
-class Accumulate(Optimizer):
+class Accumulate(Wrapper):
     r"""Update once for every `batches` gradients, with their mean.
 
     >>> import jax.numpy as jnp
@@ -57,23 +49,18 @@ class Accumulate(Optimizer):
     [-2.]
     """
 
-    ORIENTATION_FREE: ClassVar[bool] = True
-
-    optimizer: Any = part()
     batches: Any = integer(at_least=1)
-
-    def __post_init__(self) -> None:
-        check_optimizer(self)
 
     def init(self, params: Any) -> AccumulateState:
         """Return nothing gathered."""
-        return AccumulateState(jnp.zeros((), jnp.int32), zeros(params), self.optimizer.init(params))
+        return AccumulateState(no_steps(), zeros(params), super().init(params))
 
-    def update(self, gradient: Any, state: AccumulateState, params: Any) -> tuple[Any, AccumulateState]:
+    def update(self, gradient: Any, state: AccumulateState, params: Any = None) -> tuple[Any, AccumulateState]:
         """Return zeros, or the update for the mean gradient."""
         ready, total, mean = self._gather(gradient, state, params)
-        updates, inner = self.optimizer.update(mean, state.inner, params)
-        updates = jax.tree.map(lambda u: jnp.where(ready, u, 0), updates)
+        updates, inner = super().update(mean, state.inner, params)
+        like = gradient if params is None else params
+        updates = jax.tree.map(lambda u, w: jnp.where(ready, u, 0).astype(jnp.result_type(w)), updates, like)
         return updates, self._next(ready, total, inner, state)
 
     def proximal_update(
@@ -81,17 +68,16 @@ class Accumulate(Optimizer):
     ) -> tuple[Any, AccumulateState]:
         """Return the same parameters, or the proximal update for the mean gradient."""
         ready, total, mean = self._gather(gradient, state, params)
-        moved, inner = proximal_update(self.optimizer, regularizer, mean, state.inner, params)
+        moved, inner = super().proximal_update(regularizer, mean, state.inner, params)
         return select(ready, moved, params), self._next(ready, total, inner, state)
 
     def rate(self, state: AccumulateState) -> Any:
         """Return the rate of the optimizer inside."""
-        return rate_of(self.optimizer, state.inner)
+        return super().rate(state.inner)
 
     def _gather(self, gradient: Any, state: AccumulateState, params: Any) -> tuple[jax.Array, Any, Any]:
-        check_tree(gradient, params)
-        total = jax.tree.map(jnp.add, state.total, widen(gradient))
-        share = 1 / rounded(jnp.asarray(self.batches).astype(dtypes(params)[1]), total)
+        total = jax.tree.map(jnp.add, state.total, checked(gradient, params))
+        share = 1 / rounded(jnp.asarray(self.batches).astype(dtypes(total)[1]), total)
         return state.gathered + 1 >= jnp.asarray(self.batches, jnp.int32), total, scaled(share, total)
 
     def _next(self, ready: jax.Array, total: Any, inner: Any, state: AccumulateState) -> AccumulateState:

@@ -13,25 +13,15 @@ State         step int32 (); second and change, the running means of g² and d²
 Source        Zeiler 2012, Algorithm 1.
 """
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from funcnet.cases import Case
-from funcnet.optimizers.base import (
-    Optimizer,
-    averages,
-    check_tree,
-    limited,
-    narrow,
-    rate_at,
-    ratio,
-    rounded,
-    scaled,
-    zeros,
-)
+from funcnet.optimizers.base import Optimizer, averages_of_squares, no_steps, ratio, rounded, scaled, zeros
 from funcnet.records import Number, number, record
+from funcnet.schedules.base import as_schedule
+from funcnet.trees import root
 
 
 class AdadeltaState(NamedTuple):
@@ -54,30 +44,25 @@ class Adadelta(Optimizer):
     [-1.788854]
     """
 
-    ORIENTATION_FREE: ClassVar[bool] = True
-
-    learning_rate: Any = number(default=1.0, at_least=0, schedule=True)
+    learning_rate: Any = number(default=1.0, at_least=0, schedule=as_schedule)
     decay: Number = number(default=0.95, at_least=0, below=1)
     epsilon: Number = number(default=1e-6, at_least=0)
 
     def init(self, params: Any) -> AdadeltaState:
         """Return step 0 and means of zeros."""
-        return AdadeltaState(jnp.zeros((), jnp.int32), zeros(params), zeros(params))
+        return AdadeltaState(no_steps(), zeros(params), zeros(params))
 
-    def update(self, gradient: Any, state: AdadeltaState, params: Any) -> tuple[Any, AdadeltaState]:
+    def direction(self, gradient: Any, rate: jax.Array, state: AdadeltaState, params: Any) -> tuple[Any, AdadeltaState]:
         """Return η d."""
-        check_tree(gradient, params)
-        gradient = limited(gradient)
-        rate = rounded(rate_at(self.learning_rate, state.step), gradient)
         rho, epsilon = rounded(self.decay, gradient), rounded(self.epsilon, gradient)
-        second = averages(rho, state.second, jax.tree.map(jnp.square, gradient))
+        second = averages_of_squares(rho, state.second, gradient)
 
         def one(g: jax.Array, s: jax.Array, e: jax.Array) -> jax.Array:
-            return ratio(-jnp.sqrt(e + epsilon.astype(e.dtype)) * g, jnp.sqrt(s + epsilon.astype(s.dtype)))
+            return ratio(-root(e + epsilon.astype(e.dtype)) * g, root(s + epsilon.astype(s.dtype)))
 
-        direction = jax.tree.map(one, gradient, second, state.change)
-        change = averages(rho, state.change, jax.tree.map(jnp.square, direction))
-        return narrow(scaled(rate, direction), params), AdadeltaState(state.step + 1, second, change)
+        step = jax.tree.map(one, gradient, second, state.change)
+        change = averages_of_squares(rho, state.change, step)
+        return scaled(rate, step), state._replace(second=second, change=change)
 
 
 CASES = (

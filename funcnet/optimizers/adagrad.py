@@ -13,14 +13,15 @@ State         step int32 (); accumulator like the parameters. It saturates at ha
 Source        Article B3.7; Duchi, Hazan & Singer 2011, figure 1 (diagonal form).
 """
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from funcnet.cases import Case
-from funcnet.optimizers.base import Optimizer, check_tree, limited, narrow, rate_at, ratio, rounded, zeros
+from funcnet.optimizers.base import Optimizer, filled, no_steps, ratio, root_with, rounded
 from funcnet.records import Number, choice, number, record
+from funcnet.schedules.base import as_schedule
 
 
 class AdagradState(NamedTuple):
@@ -45,23 +46,18 @@ class Adagrad(Optimizer):
     [-0.08]
     """
 
-    ORIENTATION_FREE: ClassVar[bool] = True
-
-    learning_rate: Any = number(default=0.01, at_least=0, schedule=True)
+    learning_rate: Any = number(default=0.01, at_least=0, schedule=as_schedule)
     epsilon: Number = number(default=1e-10, at_least=0)
     initial: Number = number(default=0.0, at_least=0)
-    epsilon_inside: bool = choice(default=False, options=(False, True))
+    epsilon_inside: bool = choice(default=False, options=(False, True), kw_only=True)
 
     def init(self, params: Any) -> AdagradState:
         """Return step 0 and the initial accumulator."""
-        start = rounded(self.initial, params)
-        return AdagradState(jnp.zeros((), jnp.int32), jax.tree.map(lambda a: a + start.astype(a.dtype), zeros(params)))
+        return AdagradState(no_steps(), filled(self.initial, params))
 
-    def update(self, gradient: Any, state: AdagradState, params: Any) -> tuple[Any, AdagradState]:
+    def direction(self, gradient: Any, rate: jax.Array, state: AdagradState, params: Any) -> tuple[Any, AdagradState]:
         """Return −η g / (√a + ε)."""
-        check_tree(gradient, params)
-        gradient = limited(gradient)
-        rate, epsilon = rounded(rate_at(self.learning_rate, state.step), gradient), rounded(self.epsilon, gradient)
+        epsilon = rounded(self.epsilon, gradient)
         # Limited before the sum: a limit of the sum the compiler would repeat for the step, and copy the state for it.
         total = jax.tree.map(
             lambda a, g: jnp.minimum(a, jnp.finfo(a.dtype).max / 4) + g * g, state.accumulator, gradient
@@ -70,13 +66,7 @@ class Adagrad(Optimizer):
         def one(g: jax.Array, a: jax.Array) -> jax.Array:
             return ratio(-rate.astype(g.dtype) * g, root_with(a, epsilon, self.epsilon_inside))
 
-        return narrow(jax.tree.map(one, gradient, total), params), AdagradState(state.step + 1, total)
-
-
-def root_with(square: jax.Array, epsilon: jax.Array, inside: bool) -> jax.Array:
-    """Return √(s + ε) or √s + ε."""
-    epsilon = epsilon.astype(square.dtype)
-    return jnp.sqrt(square + epsilon) if inside else jnp.sqrt(square) + epsilon
+        return jax.tree.map(one, gradient, total), state._replace(accumulator=total)
 
 
 CASES = (

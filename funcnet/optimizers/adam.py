@@ -22,7 +22,7 @@ Source        Article A3.4 and B3.7 (A's formulas are misprinted beyond repair: 
               Kingma & Ba 2015, Algorithm 1 and section 2.
 """
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,16 +33,16 @@ from funcnet.optimizers.base import (
     Optimizer,
     average,
     averages,
-    check_tree,
-    limited,
-    narrow,
-    rate_at,
+    averages_of_squares,
+    no_steps,
     ratio,
     rounded,
-    scalar,
+    scalar_zero,
     zeros,
 )
 from funcnet.records import Number, choice, number, record
+from funcnet.schedules.base import as_schedule
+from funcnet.trees import root
 
 
 class AdamState(NamedTuple):
@@ -67,62 +67,53 @@ class Adam(Optimizer):
     [-0.001  0.001]
     """
 
-    ORIENTATION_FREE: ClassVar[bool] = True
-
-    learning_rate: Any = number(default=0.001, at_least=0, schedule=True)
+    learning_rate: Any = number(default=0.001, at_least=0, schedule=as_schedule)
     beta1: Number = number(default=0.9, at_least=0, below=1)
     beta2: Number = number(default=0.999, at_least=0, below=1)
     epsilon: Number = number(default=1e-8, at_least=0)
-    epsilon_hat: bool = choice(default=False, options=(False, True))
-    epsilon_root: Number | None = number(default=None, at_least=0)
+    epsilon_hat: bool = choice(default=False, options=(False, True), kw_only=True)
+    epsilon_root: Number | None = number(default=None, at_least=0, kw_only=True)
 
     def __post_init__(self) -> None:
-        check_epsilon(self)
+        if self.epsilon_hat and self.epsilon_root is not None:
+            raise_error(
+                "epsilon_root stands under the corrected root", "got epsilon_hat=True with it", "epsilon_hat=False"
+            )
 
     def init(self, params: Any) -> AdamState:
         """Return step 0, moments of zeros, and no weight gathered."""
-        return AdamState(jnp.zeros((), jnp.int32), zeros(params), zeros(params), scalar(params), scalar(params))
+        return adam_start(params)
 
-    def update(self, gradient: Any, state: AdamState, params: Any) -> tuple[Any, AdamState]:
-        """Return −η m̂ / (√ŝ + ε)."""
-        check_tree(gradient, params)
-        gradient = limited(gradient)
+    def direction(self, gradient: Any, rate: jax.Array, state: AdamState, params: Any) -> tuple[Any, AdamState]:
+        """Return −(η √c₂ / c₁) m / (√s + ε √c₂)."""
         state = gather_moments(self, gradient, state)
-        return narrow(adam_step(self, gradient, state), params), state
+        root_weight = jnp.sqrt(state.second_weight)
+        scale = ratio(rate * root_weight, state.first_weight)
+        epsilon = rounded(self.epsilon, gradient)
+        epsilon = epsilon if self.epsilon_hat else epsilon * root_weight
+        inside = None if self.epsilon_root is None else rounded(self.epsilon_root, gradient) * state.second_weight
+
+        def one(m: jax.Array, s: jax.Array) -> jax.Array:
+            s = s if inside is None else s + inside.astype(s.dtype)
+            return ratio(-scale.astype(m.dtype) * m, root(s) + epsilon.astype(s.dtype))
+
+        return jax.tree.map(one, state.first, state.second), state
 
 
-def check_epsilon(rule: Any) -> None:
-    """Require that ε stands in one place."""
-    if rule.epsilon_hat and rule.epsilon_root is not None:
-        raise_error("epsilon_root stands under the corrected root", "got epsilon_hat=True with it", "epsilon_hat=False")
+def adam_start(params: Any) -> AdamState:
+    """Return step 0, moments of zeros, and no weight gathered."""
+    return AdamState(no_steps(), zeros(params), zeros(params), scalar_zero(params), scalar_zero(params))
 
 
-def gather_moments(rule: Any, gradient: Any, state: AdamState) -> AdamState:
+def gather_moments(rule: Any, gradient: Any, state: Any) -> Any:
     """Return the state with one more gradient in its moments."""
     beta1, beta2 = rounded(rule.beta1, gradient), rounded(rule.beta2, gradient)
-    return AdamState(
-        state.step + 1,
-        averages(beta1, state.first, gradient),
-        averages(beta2, state.second, jax.tree.map(jnp.square, gradient)),
-        average(beta1, state.first_weight, 1),
-        average(beta2, state.second_weight, 1),
+    return state._replace(
+        first=averages(beta1, state.first, gradient),
+        second=averages_of_squares(beta2, state.second, gradient),
+        first_weight=average(beta1, state.first_weight, 1),
+        second_weight=average(beta2, state.second_weight, 1),
     )
-
-
-def adam_step(rule: Any, gradient: Any, state: AdamState) -> Any:
-    """Return −(η √c₂ / c₁) m / (√s + ε √c₂), in the dtype of the state."""
-    rate = rounded(rate_at(rule.learning_rate, state.step - 1), gradient)
-    root_weight = jnp.sqrt(state.second_weight)
-    scale = ratio(rate * root_weight, state.first_weight)
-    epsilon = rounded(rule.epsilon, gradient)
-    epsilon = epsilon if rule.epsilon_hat else epsilon * root_weight
-    inside = None if rule.epsilon_root is None else rounded(rule.epsilon_root, gradient) * state.second_weight
-
-    def one(m: jax.Array, s: jax.Array) -> jax.Array:
-        s = s if inside is None else s + inside.astype(s.dtype)
-        return ratio(-scale.astype(m.dtype) * m, jnp.sqrt(s) + epsilon.astype(s.dtype))
-
-    return jax.tree.map(one, state.first, state.second)
 
 
 _W, _G = [1.0, -2.0], ([3.0, -0.5], [3.0, -0.5])

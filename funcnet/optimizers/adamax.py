@@ -21,20 +21,9 @@ import jax
 import jax.numpy as jnp
 
 from funcnet.cases import Case
-from funcnet.optimizers.base import (
-    Optimizer,
-    average,
-    averages,
-    check_tree,
-    narrow,
-    rate_at,
-    ratio,
-    rounded,
-    scalar,
-    zeros,
-)
+from funcnet.optimizers.base import Optimizer, average, averages, no_steps, ratio, rounded, scalar_zero, zeros
 from funcnet.records import Number, choice, number, record
-from funcnet.trees import widen
+from funcnet.schedules.base import as_schedule
 
 
 class AdaMaxState(NamedTuple):
@@ -58,23 +47,20 @@ class AdaMax(Optimizer):
     [-0.002  0.   ]
     """
 
-    ORIENTATION_FREE: ClassVar[bool] = True
+    SQUARES: ClassVar[bool] = False
 
-    learning_rate: Any = number(default=0.002, at_least=0, schedule=True)
+    learning_rate: Any = number(default=0.002, at_least=0, schedule=as_schedule)
     beta1: Number = number(default=0.9, at_least=0, below=1)
     beta2: Number = number(default=0.999, at_least=0, below=1)
     epsilon: Number = number(default=0.0, at_least=0)
-    epsilon_at: str = choice(default="divisor", options=("divisor", "maximum"))
+    epsilon_at: str = choice(default="divisor", options=("divisor", "maximum"), kw_only=True)
 
     def init(self, params: Any) -> AdaMaxState:
         """Return step 0, zeros, and no weight gathered."""
-        return AdaMaxState(jnp.zeros((), jnp.int32), zeros(params), zeros(params), scalar(params))
+        return AdaMaxState(no_steps(), zeros(params), zeros(params), scalar_zero(params))
 
-    def update(self, gradient: Any, state: AdaMaxState, params: Any) -> tuple[Any, AdaMaxState]:
+    def direction(self, gradient: Any, rate: jax.Array, state: AdaMaxState, params: Any) -> tuple[Any, AdaMaxState]:
         """Return −η / (1 − β₁ᵗ) · m / n."""
-        check_tree(gradient, params)
-        gradient = widen(gradient)
-        rate = rounded(rate_at(self.learning_rate, state.step), gradient)
         beta1, beta2, epsilon = (rounded(v, gradient) for v in (self.beta1, self.beta2, self.epsilon))
         inside, beside = (epsilon, 0 * epsilon) if self.epsilon_at == "maximum" else (0 * epsilon, epsilon)
         first = averages(beta1, state.first, gradient)
@@ -89,7 +75,7 @@ class AdaMax(Optimizer):
         def one(m: jax.Array, n: jax.Array) -> jax.Array:
             return ratio(-scale.astype(m.dtype) * m, n + beside.astype(n.dtype))
 
-        return narrow(jax.tree.map(one, first, norm), params), AdaMaxState(state.step + 1, first, norm, weight)
+        return jax.tree.map(one, first, norm), AdaMaxState(state.step, first, norm, weight)
 
 
 CASES = (
@@ -108,7 +94,9 @@ CASES = (
         source="m = 4, 3; n = 8, max(4, 2); weights 1/2, 3/4",
     ),
     Case("known", AdaMax(0.1, 0.5, 0.5, 2.0), ([0.0], ([8.0],)), [-0.08], source="8/(8 + 2)"),
-    Case("known", AdaMax(0.1, 0.5, 0.5, 2.0, "maximum"), ([0.0], ([8.0],)), [-0.08], source="8/max(0, 8 + 2)"),
+    Case(
+        "known", AdaMax(0.1, 0.5, 0.5, 2.0, epsilon_at="maximum"), ([0.0], ([8.0],)), [-0.08], source="8/max(0, 8 + 2)"
+    ),
     Case(
         "extreme",
         AdaMax(0.1),

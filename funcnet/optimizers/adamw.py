@@ -18,9 +18,11 @@ Source        Loshchilov & Hutter 2019, Algorithm 2.
 
 from typing import Any
 
+import jax
+
 from funcnet.cases import Case
-from funcnet.optimizers.adam import Adam, AdamState, adam_step, check_epsilon, gather_moments
-from funcnet.optimizers.base import check_tree, decay, limited, narrow, rate_at, rounded
+from funcnet.optimizers.adam import Adam, AdamState
+from funcnet.optimizers.base import decay, needs_params, rounded
 from funcnet.records import Number, choice, number, record
 
 
@@ -37,22 +39,17 @@ class AdamW(Adam):
     [-0.1] [ True]
     """
 
-    weight_decay: Number = number(default=0.01, at_least=0)
-    decay_with_rate: bool = choice(default=True, options=(False, True))
-    biases: bool = choice(default=False, options=(False, True))
+    weight_decay: Number = number(default=0.01, at_least=0, kw_only=True)
+    decay_with_rate: bool = choice(default=True, options=(False, True), kw_only=True)
+    biases: bool = choice(default=False, options=(False, True), kw_only=True)
 
-    def __post_init__(self) -> None:
-        check_epsilon(self)
-
-    def update(self, gradient: Any, state: AdamState, params: Any) -> tuple[Any, AdamState]:
+    def direction(self, gradient: Any, rate: jax.Array, state: AdamState, params: Any) -> tuple[Any, AdamState]:
         """Return Adam's step less the decay."""
-        check_tree(gradient, params)
-        gradient = limited(gradient)
+        updates, state = super().direction(gradient, rate, state, params)
+        if not needs_params(self, self.weight_decay, params):
+            return updates, state
         strength = rounded(self.weight_decay, gradient)
-        if self.decay_with_rate:
-            strength = strength * rounded(rate_at(self.learning_rate, state.step), gradient)
-        state = gather_moments(self, gradient, state)
-        return narrow(decay(adam_step(self, gradient, state), params, strength, self.biases), params), state
+        return decay(updates, params, rate * strength if self.decay_with_rate else strength, self.biases), state
 
 
 _TREE = {"kernel": [2.0], "bias": [2.0]}
@@ -74,7 +71,7 @@ CASES = (
     ),
     Case(
         "known",
-        AdamW(0.1, weight_decay=0.5, epsilon=0.0, biases=True),
+        AdamW(0.1, weight_decay=0.5, epsilon=0.0, biases=True, epsilon_hat=True),
         (_TREE, (_ONES,)),
         {"kernel": [1.8], "bias": [1.8]},
         source="the same for both",

@@ -8,7 +8,8 @@ Recurrence    m ← β₁ m + (1 − β₁) g
 Symbols       η learning_rate, β₁ beta1, β₂ beta2, ε epsilon, n largest (v̂ in the paper, which has no ε); cᵢ = 1 − βᵢᵗ
 
 Variants      correction: "none" (the paper);
-              "after" (PyTorch, Keras), both are corrected after the maximum: −η (m / c₁) / (√(n / c₂) + ε);
+              "after" (PyTorch, Keras, the default), both are corrected after the maximum:
+              −η (m / c₁) / (√(n / c₂) + ε);
               "before" (Optax), the maximum is of corrected moments: n ← max(n, s / c₂), −η (m / c₁) / (√n + ε).
               epsilon_hat as in Adam (Keras: True); it matters with "after" alone.
               epsilon_root ρ (Optax): √(n + ρ).
@@ -17,27 +18,18 @@ State         step int32 (); first, second and largest like the parameters; the 
 Source        Reddi, Kale & Kumar 2018, Algorithm 2.
 """
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.errors import raise_error
-from funcnet.optimizers.adam import AdamState, gather_moments
-from funcnet.optimizers.base import (
-    Optimizer,
-    check_tree,
-    limited,
-    narrow,
-    rate_at,
-    ratio,
-    rounded,
-    scalar,
-    scaled,
-    zeros,
-)
+from funcnet.optimizers.adam import adam_start, gather_moments
+from funcnet.optimizers.base import Optimizer, ratio, rounded, scaled, zeros
 from funcnet.records import Number, choice, number, record
+from funcnet.schedules.base import as_schedule
+from funcnet.trees import root
 
 
 class AMSGradState(NamedTuple):
@@ -56,7 +48,7 @@ class AMSGrad(Optimizer):
     r"""−η m / (√max s + ε).
 
     >>> import jax.numpy as jnp
-    >>> optimizer = AMSGrad(0.1, beta1=0.5, beta2=0.75)
+    >>> optimizer = AMSGrad(0.1, beta1=0.5, beta2=0.75, correction="none")
     >>> params = jnp.asarray([0.0])
     >>> state = optimizer.init(params)
     >>> for gradient in (4.0, 0.0):
@@ -66,15 +58,13 @@ class AMSGrad(Optimizer):
     [-0.05]
     """
 
-    ORIENTATION_FREE: ClassVar[bool] = True
-
-    learning_rate: Any = number(default=0.001, at_least=0, schedule=True)
+    learning_rate: Any = number(default=0.001, at_least=0, schedule=as_schedule)
     beta1: Number = number(default=0.9, at_least=0, below=1)
     beta2: Number = number(default=0.999, at_least=0, below=1)
     epsilon: Number = number(default=1e-8, at_least=0)
-    correction: str = choice(default="none", options=("none", "after", "before"))
-    epsilon_hat: bool = choice(default=False, options=(False, True))
-    epsilon_root: Number | None = number(default=None, at_least=0)
+    correction: str = choice(default="after", options=("none", "after", "before"), kw_only=True)
+    epsilon_hat: bool = choice(default=False, options=(False, True), kw_only=True)
+    epsilon_root: Number | None = number(default=None, at_least=0, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.epsilon_hat and self.correction != "after":
@@ -88,66 +78,76 @@ class AMSGrad(Optimizer):
 
     def init(self, params: Any) -> AMSGradState:
         """Return step 0, moments of zeros, and no weight gathered."""
-        return AMSGradState(
-            jnp.zeros((), jnp.int32), zeros(params), zeros(params), zeros(params), scalar(params), scalar(params)
-        )
+        return AMSGradState(**adam_start(params)._asdict(), largest=zeros(params))
 
-    def update(self, gradient: Any, state: AMSGradState, params: Any) -> tuple[Any, AMSGradState]:
+    def direction(self, gradient: Any, rate: jax.Array, state: AMSGradState, params: Any) -> tuple[Any, AMSGradState]:
         """Return −η m / (√n + ε), corrected as chosen."""
-        check_tree(gradient, params)
-        gradient = limited(gradient)
-        rate = rounded(rate_at(self.learning_rate, state.step), gradient)
-        adam = gather_moments(
-            self, gradient, AdamState(state.step, state.first, state.second, state.first_weight, state.second_weight)
-        )
-        second = adam.second if self.correction != "before" else scaled(1 / adam.second_weight, adam.second)
+        state = gather_moments(self, gradient, state)
+        second = state.second if self.correction != "before" else scaled(1 / state.second_weight, state.second)
         largest = jax.tree.map(jnp.maximum, state.largest, second)
 
         scale, epsilon = rate, rounded(self.epsilon, gradient)
         if self.correction != "none":
-            scale = ratio(rate, adam.first_weight)
+            scale = ratio(rate, state.first_weight)
         if self.correction == "after":
-            root_weight = jnp.sqrt(adam.second_weight)
+            root_weight = jnp.sqrt(state.second_weight)
             scale, epsilon = scale * root_weight, epsilon if self.epsilon_hat else epsilon * root_weight
         inside = None if self.epsilon_root is None else rounded(self.epsilon_root, gradient)
 
         def one(m: jax.Array, n: jax.Array) -> jax.Array:
             n = n if inside is None else n + inside.astype(n.dtype)
-            return ratio(-scale.astype(m.dtype) * m, jnp.sqrt(n) + epsilon.astype(n.dtype))
+            return ratio(-scale.astype(m.dtype) * m, root(n) + epsilon.astype(n.dtype))
 
-        new = AMSGradState(adam.step, adam.first, adam.second, largest, adam.first_weight, adam.second_weight)
-        return narrow(jax.tree.map(one, adam.first, largest), params), new
+        return jax.tree.map(one, state.first, largest), state._replace(largest=largest)
 
 
 _A = (0.1, 0.5, 0.75, 0.0)
 CASES = (
-    Case("ordinary", AMSGrad(*_A), ([1.0], ([4.0], [0.0])), [0.85], source="m = 2, 1; s = 4, 3; n = 4, 4"),
-    Case("known", AMSGrad(0.1, 0.5, 0.75, 2.0), ([1.0], ([4.0],)), [0.95], source="1 − 0.1 · 2/(2 + 2)"),
+    Case(
+        "ordinary",
+        AMSGrad(*_A, correction="none"),
+        ([1.0], ([4.0], [0.0])),
+        [0.85],
+        source="m = 2, 1; s = 4, 3; n = 4, 4",
+    ),
     Case(
         "known",
-        AMSGrad(*_A, "after"),
+        AMSGrad(0.1, 0.5, 0.75, 2.0, correction="none"),
+        ([1.0], ([4.0],)),
+        [0.95],
+        source="1 − 0.1 · 2/(2 + 2)",
+    ),
+    Case(
+        "known",
+        AMSGrad(*_A),
         ([1.0], ([4.0], [0.0])),
         [0.9 - 0.1 * (4 / 3) / (64 / 7) ** 0.5],
         source="m̂ = 4, 4/3; n/c₂ = 16, 4/(7/16)",
     ),
     Case(
         "known",
-        AMSGrad(*_A, "before"),
+        AMSGrad(*_A, correction="before"),
         ([1.0], ([4.0], [0.0])),
         [0.9 - 0.1 * (4 / 3) / 4],
         source="m̂ = 4, 4/3; n = 16, max(16, 48/7)",
     ),
     Case(
         "known",
-        AMSGrad(0.1, 0.5, 0.75, 2.0, "after", True),
+        AMSGrad(0.1, 0.5, 0.75, 2.0, epsilon_hat=True),
         ([1.0], ([4.0],)),
         [0.95],
         source="√c₂/c₁ = 1, m = 2, √n = 2: 2/(2 + 2)",
     ),
-    Case("known", AMSGrad(*_A, epsilon_root=12.0), ([1.0], ([4.0],)), [0.95], source="1 − 0.1 · 2/√(4 + 12)"),
+    Case(
+        "known",
+        AMSGrad(*_A, correction="none", epsilon_root=12.0),
+        ([1.0], ([4.0],)),
+        [0.95],
+        source="1 − 0.1 · 2/√(4 + 12)",
+    ),
     Case(
         "extreme",
-        AMSGrad(*_A),
+        AMSGrad(*_A, correction="none"),
         ([1.0, 2.0], ([0.0, 1e30],)),
         [1.0, 1.9],
         source="no gradient, no step; else η (1 − β₁)/√(1 − β₂)",

@@ -1,10 +1,16 @@
 r"""What an optimizer is: two pure functions of a gradient, in the protocol that the JAX world uses.
 
     init(params) -> state
-    update(gradient, state, params) -> (updates, state)       new params = params + updates
+    update(gradient, state, params=None) -> (updates, state)       new params = params + updates
 
-A learning rate is a number or a schedule, a record that maps the number of updates made so far to a rate. State is kept
-in at least float32; updates have the dtype of the parameters. Any pytree of floating-point leaves will do.
+A learning rate is a number or a schedule, which maps the number of updates made so far to a rate. State is kept in at
+least float32; updates have the dtype of the parameters. Any pytree of real floating-point leaves will do; complex
+parameters are refused (give real and imaginary parts). Parameters are needed by decay and by proximal steps alone;
+without them updates have the dtype of the gradient. Rates are at least 0: to climb, negate the gradient. A momentum of
+1, which forgets nothing, is allowed.
+
+A concept gives `init` and `direction`; `update` is written here, once: it checks the gradient, widens it, asks for the
+rate, counts, and rounds the updates to the parameters' dtype. The count stops at 2³¹ − 1, where schedules stay.
 
 Numbers       The same bits come out whether a number is a constant, traced, or one lane of many:
               - a number is rounded to the dtype it is used in before anything is computed from it, so 1 − β is taken of
@@ -21,55 +27,91 @@ Extremes      Gradients of 0, 1e30 and 1e-30 leave states and updates finite:
               - a quotient with denominator 0 is 0: without ε, a coordinate whose gradients were all 0 does not move.
 
 Cases         `CASES` hold a rule, (parameters, (first gradient, second gradient, …)), and the parameters after these
-              updates, worked by hand from the recurrence or printed in a paper.
+              updates, worked by hand from the recurrence or printed in a paper (None where they are not known).
 """
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from funcnet.errors import describe, raise_error
-from funcnet.optimizers.foreign import adopt
+from funcnet.errors import is_concrete, raise_error
 from funcnet.records import cast
-from funcnet.trees import dtypes, is_reached, wide_dtype, widen
+from funcnet.schedules.base import LAST
+from funcnet.trees import dtypes, is_reached, root, wide_dtype, widen
+
+
+class Steps(NamedTuple):
+    """The state of an optimizer that remembers nothing else: the number of updates made."""
+
+    step: jax.Array  # int32 ()
 
 
 class Optimizer:
-    """Base of all optimizers."""
+    """Base of all optimizers; a concept gives `init` and `direction`."""
 
-    # Whether the updates of a transposed gradient are the transposed updates: each coordinate is treated alike.
-    ORIENTATION_FREE: ClassVar[bool] = False
+    # Whether gradients are squared; they are limited first, so that no square overflows.
+    SQUARES: ClassVar[bool] = True
+
+    learning_rate: Any
 
     def init(self, params: Any) -> Any:
-        """Return the state before the first update."""
+        """Return the state before the first update: a named tuple whose first field is the step."""
+        return Steps(no_steps())
+
+    def direction(self, gradient: Any, rate: jax.Array, state: Any, params: Any) -> tuple[Any, Any]:
+        """Return what to add to the parameters, and the next state, whose step is left as it is.
+
+        Args:
+            gradient: a tree of at least float32.
+            rate: the learning rate of this update, in the dtype of the state.
+            state: what `init` or the last update returned.
+            params: the parameters, or None if the caller gave none.
+
+        """
         raise NotImplementedError
 
-    def update(self, gradient: Any, state: Any, params: Any) -> tuple[Any, Any]:
+    def update(self, gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         """Return what to add to the parameters, and the next state."""
-        raise NotImplementedError
+        wide = checked(gradient, params)
+        if self.SQUARES:
+            wide = squarable(wide)
+        updates, state = self.direction(wide, rounded(self.rate(state), wide), state, params)
+        return narrow(updates, gradient if params is None else params), state._replace(step=later(state.step))
+
+    @property
+    def has_rate(self) -> bool:
+        """Tell whether the optimizer knows its learning rate, which proximal steps and decoupled decay need."""
+        return True
 
     def rate(self, state: Any) -> Any:
         """Return the learning rate that the next update will use."""
-        return rate_at(self.learning_rate, state.step)  # type: ignore[attr-defined]
+        return rate_at(self.learning_rate, state.step)
 
     def proximal_update(self, regularizer: Any, gradient: Any, state: Any, params: Any) -> tuple[Any, Any]:
         """Return the next parameters and state: an update, then the proximal point with the learning rate as step."""
-        return update_then_prox(self, regularizer, gradient, state, params)
+        step = self.rate(state)
+        updates, state = self.update(gradient, state, params)
+        return regularizer.prox(jax.tree.map(jnp.add, params, updates), step), state
+
+    @property
+    def orientation_free(self) -> bool:
+        """Tell whether the updates of a transposed gradient are the transposed updates; True unless overridden."""
+        return True
+
+    def check(self, shapes: Callable[[], Any]) -> None:
+        """Raise a sentence unless parameters of such shapes and dtypes, asked for where in doubt, can be updated."""
 
 
-def update_then_prox(optimizer: Any, regularizer: Any, gradient: Any, state: Any, params: Any) -> tuple[Any, Any]:
-    """Return prox(params + updates) and the next state."""
-    step = rate_of(optimizer, state)
-    updates, state = optimizer.update(gradient, state, params)
-    return regularizer.prox(jax.tree.map(jnp.add, params, updates), step), state
+def no_steps() -> jax.Array:
+    """Return the count before the first update."""
+    return jnp.zeros((), jnp.int32)
 
 
-def proximal_update(optimizer: Any, regularizer: Any, gradient: Any, state: Any, params: Any) -> tuple[Any, Any]:
-    """Return the next parameters and state, for an optimizer with or without a proximal update of its own."""
-    if hasattr(optimizer, "proximal_update"):
-        return optimizer.proximal_update(regularizer, gradient, state, params)
-    return update_then_prox(optimizer, regularizer, gradient, state, params)
+def later(step: jax.Array, by: int = 1) -> jax.Array:
+    """Return the count after some updates more; it does not go beyond `LAST`."""
+    return jnp.minimum(step, LAST - by) + by
 
 
 def rate_at(rate: Any, step: jax.Array) -> Any:
@@ -77,7 +119,7 @@ def rate_at(rate: Any, step: jax.Array) -> Any:
     return rate(step) if callable(rate) else rate
 
 
-def scalar(params: Any) -> jax.Array:
+def scalar_zero(params: Any) -> jax.Array:
     """Return a zero in the widest dtype of the state."""
     return jnp.zeros((), dtypes(params)[1])
 
@@ -94,14 +136,20 @@ def zeros(params: Any) -> Any:
     return jax.tree.map(lambda w: jnp.zeros(jnp.shape(w), wide_dtype(w)), params)
 
 
-def limited(gradient: Any) -> Any:
-    """Return the gradient in the dtype of the state, finite entries within the range whose squares are finite."""
+def filled(value: Any, params: Any) -> Any:
+    """Return a tree of one number like the parameters, in the dtype of the state."""
+    number = rounded(value, params)
+    return jax.tree.map(lambda a: a + number.astype(a.dtype), zeros(params))
+
+
+def squarable(gradient: Any) -> Any:
+    """Return a gradient with its finite entries limited to the range whose squares are finite."""
 
     def one(g: jax.Array) -> jax.Array:
         limit = 2.0 ** (jnp.finfo(g.dtype).maxexp // 2 - 1)
         return jnp.where(jnp.isinf(g), g, jnp.clip(g, -limit, limit))
 
-    return jax.tree.map(one, widen(gradient))
+    return jax.tree.map(one, gradient)
 
 
 def narrow(updates: Any, params: Any) -> Any:
@@ -119,6 +167,12 @@ def ratio(above: jax.Array, below: jax.Array) -> jax.Array:
     return jnp.where(nothing, jnp.zeros_like(above), above) / jnp.where(nothing, jnp.ones_like(below), below)
 
 
+def root_with(square: jax.Array, epsilon: jax.Array, inside: bool) -> jax.Array:
+    """Return √(s + ε) or √s + ε."""
+    epsilon = epsilon.astype(square.dtype)
+    return root(square + epsilon) if inside else root(square) + epsilon
+
+
 def average(beta: jax.Array, old: jax.Array, new: Any) -> jax.Array:
     """Return β old + (1 − β) new for a β that has been rounded."""
     beta = beta.astype(old.dtype)
@@ -130,6 +184,11 @@ def averages(beta: jax.Array, old: Any, new: Any) -> Any:
     return jax.tree.map(lambda a, b: average(beta, a, b), old, new)
 
 
+def averages_of_squares(beta: jax.Array, old: Any, new: Any) -> Any:
+    """Return the running averages of a tree's squares."""
+    return averages(beta, old, jax.tree.map(jnp.square, new))
+
+
 def scaled(scale: jax.Array, tree: Any) -> Any:
     """Return a tree times a number."""
     return jax.tree.map(lambda a: scale.astype(a.dtype) * a, tree)
@@ -137,15 +196,36 @@ def scaled(scale: jax.Array, tree: Any) -> Any:
 
 def decay(updates: Any, params: Any, strength: jax.Array, biases: bool) -> Any:
     """Return updates − strength · parameters, on weights alone unless asked for biases too."""
-
-    def one(path: Any, u: jax.Array, w: jax.Array) -> jax.Array:
-        return u - strength.astype(u.dtype) * jnp.asarray(w, u.dtype) if is_reached(path, biases) else u
-
-    return jax.tree_util.tree_map_with_path(one, updates, params)
+    return _where_reached(lambda u, w: u - strength.astype(u.dtype) * w, updates, params, biases)
 
 
-def check_tree(gradient: Any, params: Any) -> None:
-    """Require that the gradient has the tree and the shapes of the parameters; name the first difference."""
+def penalized(gradient: Any, params: Any, strength: jax.Array, biases: bool) -> Any:
+    """Return gradient + strength · parameters, on weights alone unless asked for biases too.
+
+    Not `decay` with a sign turned: a compiler that knows the strength would turn it back, and round otherwise.
+    """
+    return _where_reached(lambda g, w: g + strength.astype(g.dtype) * w, gradient, params, biases)
+
+
+def _where_reached(function: Callable[..., jax.Array], tree: Any, params: Any, biases: bool) -> Any:
+    def one(path: Any, a: jax.Array, w: jax.Array) -> jax.Array:
+        return function(a, jnp.asarray(w, a.dtype)) if is_reached(path, biases) else a
+
+    return jax.tree_util.tree_map_with_path(one, tree, params)
+
+
+def needs_params(rule: Any, strength: Any, params: Any) -> bool:
+    """Tell whether to decay; a decay of 0 needs no parameters, any other raises without them."""
+    if params is None and not (is_concrete(strength) and strength == 0):
+        name = type(rule).__name__
+        raise_error(f"{name} needs the parameters that it decays", "got None", "update(gradient, state, params)")
+    return params is not None
+
+
+def checked(gradient: Any, params: Any) -> Any:
+    """Return the gradient in the dtype of the state; require the tree and the shapes of the parameters, if given."""
+    if params is None:
+        return widen(gradient)
     here = {jax.tree_util.keystr(path): w for path, w in jax.tree_util.tree_leaves_with_path(params)}
     there = {jax.tree_util.keystr(path): g for path, g in jax.tree_util.tree_leaves_with_path(gradient)}
     for path in [*here, *there]:
@@ -166,23 +246,4 @@ def check_tree(gradient: Any, params: Any) -> None:
     if kinds[0] != kinds[1]:
         arrived = f"got {kinds[0]} and {kinds[1]}"
         raise_error("gradient and parameters must be trees alike", arrived, "the gradient of these parameters")
-
-
-def check_optimizer(wrapper: Any) -> None:
-    """Require that a wrapper wraps an optimizer, and adopt a foreign one."""
-    name, optimizer = type(wrapper).__name__, wrapper.optimizer
-    if isinstance(optimizer, type) or not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
-        arrived = f"the class {optimizer.__name__}" if isinstance(optimizer, type) else describe(optimizer)
-        raise_error(f"{name}.optimizer must have init and update", f"got {arrived}", f"{name}(fn.Adam(), …)", TypeError)
-    object.__setattr__(wrapper, "optimizer", adopt(optimizer))
-
-
-def rate_of(optimizer: Any, state: Any) -> Any:
-    """Return the learning rate of an optimizer, which a proximal step and a decoupled decay need."""
-    if not hasattr(optimizer, "rate"):
-        raise_error(
-            "the optimizer must tell its learning rate, by a method rate(state)",
-            f"got {describe(optimizer)}",
-            "an optimizer of funcnet",
-        )
-    return optimizer.rate(state)
+    return widen(gradient)

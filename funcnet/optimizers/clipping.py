@@ -13,53 +13,24 @@ State         that of the optimizer inside
 Source        Pascanu, Mikolov & Bengio 2013, Algorithm 1 (norm).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from funcnet.cases import Case
-from funcnet.optimizers.base import (
-    Optimizer,
-    check_optimizer,
-    check_tree,
-    proximal_update,
-    rate_of,
-    ratio,
-    rounded,
-    scaled,
-)
+from funcnet.optimizers.base import ratio, rounded, scaled
 from funcnet.optimizers.sgd import SGD
-from funcnet.records import Number, number, part, record
-from funcnet.trees import norm_parts, widen
+from funcnet.optimizers.wrapper import Wrapper
+from funcnet.records import Number, number, record
+from funcnet.trees import norm_parts
 
 
-class Clipping(Optimizer):
-    """Base of both: an optimizer behind a function of its gradient."""
+@record
+class Clipping(Wrapper):
+    """Base of both: a limit on what the optimizer inside sees."""
 
-    ORIENTATION_FREE: ClassVar[bool] = True
-
-    def clip(self, gradient: Any) -> Any:
-        """Return the limited gradient, in the dtype of the state."""
-        raise NotImplementedError
-
-    def init(self, params: Any) -> Any:
-        """Return the state of the optimizer inside."""
-        return self.optimizer.init(params)  # type: ignore[attr-defined]
-
-    def update(self, gradient: Any, state: Any, params: Any) -> tuple[Any, Any]:
-        """Return what the optimizer inside makes of the limited gradient."""
-        check_tree(gradient, params)
-        return self.optimizer.update(self.clip(gradient), state, params)  # type: ignore[attr-defined]
-
-    def proximal_update(self, regularizer: Any, gradient: Any, state: Any, params: Any) -> tuple[Any, Any]:
-        """Return what the optimizer inside makes of the limited gradient and the regularizer."""
-        check_tree(gradient, params)
-        return proximal_update(self.optimizer, regularizer, self.clip(gradient), state, params)  # type: ignore[attr-defined]
-
-    def rate(self, state: Any) -> Any:
-        """Return the rate of the optimizer inside."""
-        return rate_of(self.optimizer, state)  # type: ignore[attr-defined]
+    limit: Number = number(above=0)
 
 
 @record
@@ -73,15 +44,8 @@ class ClipByValue(Clipping):
     [-2.  2. -1.]
     """
 
-    optimizer: Any = part()
-    limit: Number = number(above=0)
-
-    def __post_init__(self) -> None:
-        check_optimizer(self)
-
-    def clip(self, gradient: Any) -> Any:
+    def seen(self, gradient: Any, params: Any) -> Any:
         """Return min(max(g, −c), c)."""
-        gradient = widen(gradient)
         limit = rounded(self.limit, gradient)
         return jax.tree.map(lambda g: jnp.clip(g, -limit.astype(g.dtype), limit.astype(g.dtype)), gradient)
 
@@ -99,15 +63,8 @@ class ClipByNorm(Clipping):
     [-0.6] [0.8]
     """
 
-    optimizer: Any = part()
-    limit: Number = number(above=0)
-
-    def __post_init__(self) -> None:
-        check_optimizer(self)
-
-    def clip(self, gradient: Any) -> Any:
+    def seen(self, gradient: Any, params: Any) -> Any:
         """Return g min(1, c/‖g‖)."""
-        gradient = widen(gradient)
         root, relative = norm_parts(gradient)
         limit = rounded(self.limit, gradient)
         inside = root * relative * root <= limit

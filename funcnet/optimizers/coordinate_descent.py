@@ -25,7 +25,8 @@ Step          "fixed": ηⱼ = η
 An update costs a gradient of the whole network: the method is precise, and slow; see `funcnet.linear` for the models in
 which a coordinate's step costs O(samples).
 
-State         step int32 (); with step="secant" the curvature, last parameters and last gradient, like the parameters
+State         step and turn int32 (); with step="secant" the curvature, last parameters and last gradient, like the
+              parameters
 Source        Article A3.3; Tseng 2001 (separable penalties); Nesterov 2012 (random); Nutini et al. 2015 (the rule GS-r
               for greedy proximal steps); Wright 2015.
 """
@@ -39,8 +40,19 @@ import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.errors import raise_error, whole_number
-from funcnet.optimizers.base import Optimizer, check_tree, limited, narrow, ratio, rounded, zeros
+from funcnet.optimizers.base import (
+    Optimizer,
+    checked,
+    later,
+    narrow,
+    no_steps,
+    ratio,
+    rounded,
+    squarable,
+    zeros,
+)
 from funcnet.records import Number, choice, integer, number, record
+from funcnet.schedules.base import as_schedule
 from funcnet.trees import widen
 
 
@@ -48,6 +60,7 @@ class CoordinateDescentState(NamedTuple):
     """The number of updates made, and with step="secant" what the curvature is estimated from."""
 
     step: jax.Array  # int32 ()
+    turn: jax.Array  # int32 (), the same, but it goes on where the step stops, through the negative numbers
     curvature: Any  # like the parameters, at least float32; 0 where unknown. None if fixed
     last_params: Any  # the same
     last_gradient: Any  # the same
@@ -64,7 +77,7 @@ class CoordinateDescent(Optimizer):
     [0.  0.3 0. ]
     """
 
-    learning_rate: Any = number(at_least=0, schedule=True)
+    learning_rate: Any = number(at_least=0, schedule=as_schedule)
     order: str = choice(default="cyclic", options=("cyclic", "random", "greedy"))
     block: int | str = choice(default=1)
     step: str = choice(default="fixed", options=("fixed", "secant"))
@@ -81,26 +94,34 @@ class CoordinateDescent(Optimizer):
                 'block=1, or step="fixed"',
             )
 
+    @property
+    def orientation_free(self) -> bool:
+        """Return False: coordinates are numbered through the leaves as they lie."""
+        return False
+
     def init(self, params: Any) -> CoordinateDescentState:
         """Return step 0 and no curvature known."""
-        none = jnp.zeros((), jnp.int32)
         if self.step == "fixed":
-            return CoordinateDescentState(none, None, None, None)
-        return CoordinateDescentState(none, zeros(params), widen(params), zeros(params))
+            return CoordinateDescentState(no_steps(), no_steps(), None, None, None)
+        return CoordinateDescentState(no_steps(), no_steps(), zeros(params), widen(params), zeros(params))
 
-    def update(self, gradient: Any, state: CoordinateDescentState, params: Any) -> tuple[Any, CoordinateDescentState]:
+    def direction(
+        self, gradient: Any, rate: jax.Array, state: CoordinateDescentState, params: Any
+    ) -> tuple[Any, CoordinateDescentState]:
         """Return −ηⱼ gⱼ on one block and 0 elsewhere."""
-        gradient, state = self._observe(gradient, state, params)
+        state = self._observe(gradient, state, params)
         mask = self._mask(gradient, state)
-        step = self._step(mask, gradient, state)
+        step = self._step(mask, gradient, rate, state)
         updates = jax.tree.map(lambda on, g: jnp.where(on, -step.astype(g.dtype) * g, 0), mask, gradient)
-        return narrow(updates, params), state._replace(step=state.step + 1)
+        return updates, state._replace(turn=state.turn + 1)
 
     def proximal_update(
         self, regularizer: Any, gradient: Any, state: CoordinateDescentState, params: Any
     ) -> tuple[Any, CoordinateDescentState]:
         """Return the parameters with one block moved to its proximal point."""
-        gradient, state = self._observe(gradient, state, params)
+        gradient = squarable(checked(gradient, params))
+        rate = rounded(self.rate(state), gradient)
+        state = self._observe(gradient, state, params)
 
         def moved(step: jax.Array) -> Any:
             ahead = jax.tree.map(lambda w, g: w - step.astype(g.dtype) * g, widen(params), gradient)
@@ -108,17 +129,18 @@ class CoordinateDescent(Optimizer):
 
         reach = gradient
         if self.order == "greedy":
-            reach = jax.tree.map(jnp.subtract, moved(rounded(self.rate(state), gradient)), widen(params))
+            reach = jax.tree.map(jnp.subtract, moved(rate), widen(params))
         mask = self._mask(reach, state)
-        new = narrow(moved(self._step(mask, gradient, state)), params)
-        return jax.tree.map(jnp.where, mask, new, params), state._replace(step=state.step + 1)
+        new = narrow(moved(self._step(mask, gradient, rate, state)), params)
+        after = state._replace(step=later(state.step), turn=state.turn + 1)
+        return jax.tree.map(jnp.where, mask, new, params), after
 
-    def _observe(self, gradient: Any, state: CoordinateDescentState, params: Any) -> tuple[Any, CoordinateDescentState]:
-        """Return the gradient in the dtype of the state, and the state with the curvature that the last step showed."""
-        check_tree(gradient, params)
-        gradient = limited(gradient)
+    def _observe(self, gradient: Any, state: CoordinateDescentState, params: Any) -> CoordinateDescentState:
+        """Return the state with the curvature that the last step showed."""
         if self.step == "fixed":
-            return gradient, state
+            return state
+        if params is None:
+            raise_error('step="secant" needs the parameters', "got None", "update(gradient, state, params)")
 
         def one(old: jax.Array, w: jax.Array, last_w: jax.Array, g: jax.Array, last_g: jax.Array) -> jax.Array:
             digits = math.sqrt(jnp.finfo(w.dtype).eps)
@@ -127,11 +149,10 @@ class CoordinateDescent(Optimizer):
 
         wide = widen(params)
         curvature = jax.tree.map(one, state.curvature, wide, state.last_params, gradient, state.last_gradient)
-        return gradient, CoordinateDescentState(state.step, curvature, wide, gradient)
+        return state._replace(curvature=curvature, last_params=wide, last_gradient=gradient)
 
-    def _step(self, mask: Any, gradient: Any, state: CoordinateDescentState) -> jax.Array:
+    def _step(self, mask: Any, gradient: Any, rate: jax.Array, state: CoordinateDescentState) -> jax.Array:
         """Return the step of the chosen block."""
-        rate = rounded(self.rate(state), gradient)
         if self.step == "fixed":
             return rate
         known = [
@@ -139,7 +160,7 @@ class CoordinateDescent(Optimizer):
             for on, c in zip(*map(jax.tree.leaves, (mask, state.curvature)), strict=True)
         ]
         curvature = sum(known[1:], known[0]) if known else jnp.zeros_like(rate)
-        exact = jnp.minimum(1 / curvature, rounded(self.largest, gradient) * rate)
+        exact = jnp.minimum(ratio(jnp.ones_like(curvature), curvature), rounded(self.largest, gradient) * rate)
         return jnp.where(curvature > 0, exact, rate)
 
     def _mask(self, reach: Any, state: CoordinateDescentState) -> Any:
@@ -150,9 +171,9 @@ class CoordinateDescent(Optimizer):
         if count == 0:
             return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), reach)
         if self.order == "cyclic":
-            chosen = jax.lax.rem(state.step, jnp.full_like(state.step, count))
+            chosen = jax.lax.rem(state.turn.astype(jnp.uint32), jnp.uint32(count)).astype(jnp.int32)
         elif self.order == "random":
-            key = jax.random.fold_in(jax.random.key(jnp.asarray(self.seed, jnp.int32)), state.step)
+            key = jax.random.fold_in(jax.random.key(jnp.asarray(self.seed, jnp.int32)), state.turn)
             chosen = jax.random.randint(key, (), 0, count, jnp.int32)
         else:
             chosen = jnp.argmax(self._reach_of_blocks(leaves)).astype(jnp.int32)
@@ -213,6 +234,7 @@ CASES = (
         [0.0],
         source="3 − 6/2, curvature (6 − 8)/(3 − 4)",
     ),
+    Case("ordinary", CoordinateDescent(0.5, "random", 2, seed=3), (_W, (_G, _G)), source="drawn: not known by hand"),
     Case(
         "extreme",
         CoordinateDescent(0.1, "greedy", 2),

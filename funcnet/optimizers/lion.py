@@ -19,9 +19,9 @@ import jax
 import jax.numpy as jnp
 
 from funcnet.cases import Case
-from funcnet.optimizers.base import Optimizer, averages, check_tree, decay, narrow, rate_at, rounded, zeros
+from funcnet.optimizers.base import Optimizer, averages, decay, needs_params, no_steps, rounded, zeros
 from funcnet.records import Number, choice, number, record
-from funcnet.trees import widen
+from funcnet.schedules.base import as_schedule
 
 
 class LionState(NamedTuple):
@@ -43,27 +43,25 @@ class Lion(Optimizer):
     [-0.01  0.01 -0.01]
     """
 
-    ORIENTATION_FREE: ClassVar[bool] = True
+    SQUARES: ClassVar[bool] = False
 
-    learning_rate: Any = number(default=1e-4, at_least=0, schedule=True)
+    learning_rate: Any = number(default=1e-4, at_least=0, schedule=as_schedule)
     beta1: Number = number(default=0.9, at_least=0, below=1)
     beta2: Number = number(default=0.99, at_least=0, below=1)
-    weight_decay: Number = number(default=0.0, at_least=0)
-    biases: bool = choice(default=False, options=(False, True))
+    weight_decay: Number = number(default=0.0, at_least=0, kw_only=True)
+    biases: bool = choice(default=False, options=(False, True), kw_only=True)
 
     def init(self, params: Any) -> LionState:
         """Return step 0 and a momentum of zeros."""
-        return LionState(jnp.zeros((), jnp.int32), zeros(params))
+        return LionState(no_steps(), zeros(params))
 
-    def update(self, gradient: Any, state: LionState, params: Any) -> tuple[Any, LionState]:
+    def direction(self, gradient: Any, rate: jax.Array, state: LionState, params: Any) -> tuple[Any, LionState]:
         """Return −η (sign(c) + λ θ)."""
-        check_tree(gradient, params)
-        gradient = widen(gradient)
-        rate = rounded(rate_at(self.learning_rate, state.step), gradient)
         beta1, beta2 = rounded(self.beta1, gradient), rounded(self.beta2, gradient)
         updates = jax.tree.map(lambda c: -rate.astype(c.dtype) * jnp.sign(c), averages(beta1, state.first, gradient))
-        updates = decay(updates, params, rate * rounded(self.weight_decay, gradient), self.biases)
-        return narrow(updates, params), LionState(state.step + 1, averages(beta2, state.first, gradient))
+        if needs_params(self, self.weight_decay, params):
+            updates = decay(updates, params, rate * rounded(self.weight_decay, gradient), self.biases)
+        return updates, state._replace(first=averages(beta2, state.first, gradient))
 
 
 _TREE = {"kernel": [2.0], "bias": [2.0]}
@@ -82,6 +80,13 @@ CASES = (
         (_TREE, ({"kernel": [1.0], "bias": [1.0]},)),
         {"kernel": [1.8], "bias": [1.9]},
         source="2 − 0.1 (1 + 0.5 · 2)",
+    ),
+    Case(
+        "known",
+        Lion(0.1, weight_decay=0.5, biases=True),
+        (_TREE, ({"kernel": [1.0], "bias": [1.0]},)),
+        {"kernel": [1.8], "bias": [1.8]},
+        source="the same for both",
     ),
     Case(
         "extreme",

@@ -11,8 +11,8 @@ Symbols       η learning_rate, β₁ beta1 (μ in the paper), β₂ beta2 (ν),
 
 As in Adam, qₜ = 1 − Πₜ = μₜ qₜ₋₁ + (1 − μₜ) is carried, not computed by a difference that cancels.
 
-Variants      literal: True (the paper), as above; False (PyTorch, Keras, Optax), m ← β₁ m + (1 − β₁) g and
-              ŝ = s / (1 − β₂ᵗ).
+Variants      literal: True (the paper), as above; False (PyTorch, Keras, Optax, and the default), m ← β₁ m + (1 − β₁) g
+              and ŝ = s / (1 − β₂ᵗ).
               momentum_decay: 0.004 (the paper, PyTorch), 1 (Keras), None (Optax): μₜ = β₁ throughout.
 
 State         step int32 (); first and second moment like the parameters; the two corrections, scalars
@@ -20,27 +20,25 @@ Source        Dozat 2016, Algorithm 2 (with its schedule of μ, and the factor �
 """
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from funcnet.cases import Case
-from funcnet.optimizers.adam import AdamState
+from funcnet.optimizers.adam import AdamState, adam_start
 from funcnet.optimizers.base import (
     Optimizer,
     average,
     averages,
-    check_tree,
-    limited,
-    narrow,
-    rate_at,
+    averages_of_squares,
+    later,
     ratio,
     rounded,
-    scalar,
-    zeros,
 )
 from funcnet.records import Number, choice, number, record
+from funcnet.schedules.base import as_schedule
+from funcnet.trees import root
 
 
 @record
@@ -48,36 +46,31 @@ class NAdam(Optimizer):
     r"""−η m̂ / (√ŝ + ε) with m̂ one step ahead.
 
     >>> import jax.numpy as jnp
-    >>> optimizer = NAdam(0.1, beta1=0.5, momentum_decay=None, literal=False)
+    >>> optimizer = NAdam(0.1, beta1=0.5, momentum_decay=None)
     >>> params = jnp.asarray([0.0])
     >>> updates, _ = optimizer.update(jnp.asarray([3.0]), optimizer.init(params), params)
     >>> print(jnp.round(updates, 6))  # m̂ = ½ · 1.5 / (3/4) + ½ · 3 / ½ = 4, √ŝ = 3
     [-0.133333]
     """
 
-    ORIENTATION_FREE: ClassVar[bool] = True
-
-    learning_rate: Any = number(default=0.002, at_least=0, schedule=True)
+    learning_rate: Any = number(default=0.002, at_least=0, schedule=as_schedule)
     beta1: Number = number(default=0.9, at_least=0, below=1)
     beta2: Number = number(default=0.999, at_least=0, below=1)
     epsilon: Number = number(default=1e-8, at_least=0)
-    momentum_decay: Number | None = number(default=0.004, at_least=0, optional=True)
-    literal: bool = choice(default=True, options=(False, True))
+    momentum_decay: Number | None = number(default=0.004, at_least=0, optional=True, kw_only=True)
+    literal: bool = choice(default=False, options=(False, True), kw_only=True)
 
     def init(self, params: Any) -> AdamState:
         """Return step 0, moments of zeros, and no weight gathered."""
-        return AdamState(jnp.zeros((), jnp.int32), zeros(params), zeros(params), scalar(params), scalar(params))
+        return adam_start(params)
 
-    def update(self, gradient: Any, state: AdamState, params: Any) -> tuple[Any, AdamState]:
+    def direction(self, gradient: Any, rate: jax.Array, state: AdamState, params: Any) -> tuple[Any, AdamState]:
         """Return −η m̂ / (√ŝ + ε)."""
-        check_tree(gradient, params)
-        gradient = limited(gradient)
-        rate = rounded(rate_at(self.learning_rate, state.step), gradient)
         beta1, beta2, epsilon = (rounded(v, gradient) for v in (self.beta1, self.beta2, self.epsilon))
-        now, ahead = self._momentum(beta1, gradient, state.step + 1), self._momentum(beta1, gradient, state.step + 2)
+        now, ahead = (self._momentum(beta1, gradient, later(state.step, by)) for by in (1, 2))
 
         first = averages(now if self.literal else beta1, state.first, gradient)
-        second = averages(beta2, state.second, jax.tree.map(jnp.square, gradient))
+        second = averages_of_squares(beta2, state.second, gradient)
         first_weight = average(now, state.first_weight, 1)
         second_weight = average(beta2, state.second_weight, 1)
 
@@ -90,10 +83,11 @@ class NAdam(Optimizer):
         def one(g: jax.Array, m: jax.Array, s: jax.Array) -> jax.Array:
             step = of_moment.astype(m.dtype) * m + of_gradient.astype(g.dtype) * g
             s = beta2.astype(s.dtype) * s if self.literal else s
-            return ratio(-step, jnp.sqrt(s) + epsilon.astype(s.dtype))
+            return ratio(-step, root(s) + epsilon.astype(s.dtype))
 
-        updates = jax.tree.map(one, gradient, first, second)
-        return narrow(updates, params), AdamState(state.step + 1, first, second, first_weight, second_weight)
+        return jax.tree.map(one, gradient, first, second), AdamState(
+            state.step, first, second, first_weight, second_weight
+        )
 
     def _momentum(self, beta1: jax.Array, gradient: Any, t: jax.Array) -> jax.Array:
         """Return μₜ."""
@@ -107,29 +101,35 @@ _E = (0.1, 0.5, 0.75, 0.0)
 CASES = (
     Case(
         "ordinary",
-        NAdam(*_E, None, False),
+        NAdam(*_E, momentum_decay=None),
         ([0.0], ([3.0],)),
         [-0.1 * 4 / 3],
         source="m̂ = ½ · 3/2 / (3/4) + ½ · 3 / ½ = 4, √ŝ = 3",
     ),
     Case(
         "known",
-        NAdam(*_E, None, False),
+        NAdam(*_E, momentum_decay=None),
         ([0.0], ([3.0], [0.0])),
         [-0.4 / 3 - 0.1 * (3 / 7) / (27 / 7) ** 0.5],
         source="then m̂ = ½ · 3/4 / (7/8) = 3/7, ŝ = (27/16)/(7/16)",
     ),
-    Case("known", NAdam(*_E, None), ([0.0], ([3.0],)), [-0.1 * 4 / 6.75**0.5], source="ŝ = ¾ · 9"),
     Case(
         "known",
-        NAdam(0.1, 0.5, 0.75, 0.0, 1.0, False),
+        NAdam(*_E, momentum_decay=None, literal=True),
+        ([0.0], ([3.0],)),
+        [-0.1 * 4 / 6.75**0.5],
+        source="ŝ = ¾ · 9",
+    ),
+    Case(
+        "known",
+        NAdam(0.1, 0.5, 0.75, 0.0, momentum_decay=1.0),
         ([0.0], ([3.0],)),
         [-0.1 * (0.2696 * 1.5 / (1 - 0.26 * 0.2696) + 0.74 * 3 / 0.74) / 3],
         source="μ₁ = ½ (1 − ½ · 0.96) = 0.26, μ₂ = 0.2696",
     ),
     Case(
         "extreme",
-        NAdam(0.1, 0.5, 0.75, 0.0, None, False),
+        NAdam(*_E, momentum_decay=None),
         ([1.0, 2.0], ([0.0, 1e30],)),
         [1.0, 2.0 - 0.4 / 3],
         source="no gradient, no step; else as for 3",

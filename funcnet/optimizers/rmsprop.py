@@ -21,29 +21,30 @@ State         step int32 (); second moment like the parameters; first moment if 
 Source        Article B3.7; Tieleman & Hinton 2012, lecture 6e; centered with momentum: Graves 2013, equations 38 to 41.
 """
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.errors import raise_error
-from funcnet.optimizers.adagrad import root_with
 from funcnet.optimizers.base import (
     Optimizer,
     average,
     averages,
-    check_tree,
-    limited,
-    narrow,
+    averages_of_squares,
+    filled,
+    no_steps,
     rate_at,
     ratio,
+    root_with,
     rounded,
-    scalar,
+    scalar_zero,
     scaled,
     zeros,
 )
 from funcnet.records import Number, choice, number, record
+from funcnet.schedules.base import as_schedule
 
 
 class RMSpropState(NamedTuple):
@@ -68,18 +69,16 @@ class RMSprop(Optimizer):
     [-0.2]
     """
 
-    ORIENTATION_FREE: ClassVar[bool] = True
-
-    learning_rate: Any = number(default=0.001, at_least=0, schedule=True)
+    learning_rate: Any = number(default=0.001, at_least=0, schedule=as_schedule)
     decay: Number = number(default=0.9, at_least=0, below=1)
     epsilon: Number = number(default=1e-8, at_least=0)
-    momentum: Number | None = number(default=None, at_least=0, below=1)
-    initial: Number = number(default=0.0, at_least=0)
+    momentum: Any = number(default=None, at_least=0, at_most=1, schedule=as_schedule)
     centered: bool = choice(default=False, options=(False, True))
-    epsilon_inside: bool = choice(default=False, options=(False, True))
-    rate_inside: bool = choice(default=False, options=(False, True))
-    bias_correction: bool = choice(default=False, options=(False, True))
-    nesterov: bool = choice(default=False, options=(False, True))
+    initial: Number = number(default=0.0, at_least=0, kw_only=True)
+    epsilon_inside: bool = choice(default=False, options=(False, True), kw_only=True)
+    rate_inside: bool = choice(default=False, options=(False, True), kw_only=True)
+    bias_correction: bool = choice(default=False, options=(False, True), kw_only=True)
+    nesterov: bool = choice(default=False, options=(False, True), kw_only=True)
 
     def __post_init__(self) -> None:
         if self.nesterov and self.momentum is None:
@@ -87,22 +86,18 @@ class RMSprop(Optimizer):
 
     def init(self, params: Any) -> RMSpropState:
         """Return step 0, means of zeros, and a velocity at rest."""
-        start = rounded(self.initial, params)
         return RMSpropState(
-            jnp.zeros((), jnp.int32),
-            jax.tree.map(lambda s: s + start.astype(s.dtype), zeros(params)),
+            no_steps(),
+            filled(self.initial, params),
             zeros(params) if self.centered else None,
             zeros(params) if self.momentum is not None else None,
-            scalar(params) if self.bias_correction else None,
+            scalar_zero(params) if self.bias_correction else None,
         )
 
-    def update(self, gradient: Any, state: RMSpropState, params: Any) -> tuple[Any, RMSpropState]:
+    def direction(self, gradient: Any, rate: jax.Array, state: RMSpropState, params: Any) -> tuple[Any, RMSpropState]:
         """Return −η g / d, or its velocity."""
-        check_tree(gradient, params)
-        gradient = limited(gradient)
-        rate = rounded(rate_at(self.learning_rate, state.step), gradient)
         rho, epsilon = rounded(self.decay, gradient), rounded(self.epsilon, gradient)
-        second = averages(rho, state.second, jax.tree.map(jnp.square, gradient))
+        second = averages_of_squares(rho, state.second, gradient)
         first = averages(rho, state.first, gradient) if self.centered else None
         weight = average(rho, state.weight, 1) if state.weight is not None else None
 
@@ -119,7 +114,7 @@ class RMSprop(Optimizer):
 
         updates, velocity = jax.tree.map(descend, gradient, spread), state.velocity
         if self.momentum is not None:
-            momentum = rounded(self.momentum, gradient)
+            momentum = rounded(rate_at(self.momentum, state.step), gradient)
 
             def onward(v: jax.Array, u: jax.Array) -> jax.Array:
                 return momentum.astype(v.dtype) * v + u
@@ -127,7 +122,7 @@ class RMSprop(Optimizer):
             velocity = jax.tree.map(onward, velocity, updates)
             updates = jax.tree.map(onward, velocity, updates) if self.nesterov else velocity
             updates = updates if self.rate_inside else scaled(rate, updates)
-        return narrow(updates, params), RMSpropState(state.step + 1, second, first, velocity, weight)
+        return updates, RMSpropState(state.step, second, first, velocity, weight)
 
 
 CASES = (
@@ -162,6 +157,24 @@ CASES = (
         source="the same at a constant rate",
     ),
     Case("known", RMSprop(0.1, 0.75, 0.0, bias_correction=True), ([1.0], ([3.0],)), [0.9], source="corrected s = 9"),
+    Case(
+        "known",
+        RMSprop(
+            0.1,
+            0.75,
+            7.0,
+            0.5,
+            True,
+            initial=3.0,
+            epsilon_inside=True,
+            rate_inside=True,
+            bias_correction=True,
+            nesterov=True,
+        ),
+        ([1.0], ([2.0],)),
+        [0.925],
+        source="s/c = (9/4 + 1)/¼ = 13, m/c = 2; √(13 − 4 + 7) = 4; 1 − 0.1 · 2/4 · (½ + 1)",
+    ),
     Case(
         "extreme",
         RMSprop(0.1, 0.75, 0.0),

@@ -8,7 +8,7 @@ Recurrence    u = −η g                                                  plain
 Symbols       η learning_rate, μ momentum, g gradient, v velocity, u the update (θ ← θ + u)
 
 On one sample, a mini-batch or the whole set: that is the batch size of an experiment, not a different optimizer.
-`momentum=None` keeps no velocity; `momentum=0.0` keeps one and a sweep may vary it.
+`momentum=None` keeps no velocity; `momentum=0.0` keeps one and a sweep may vary it. A schedule may stand for μ too.
 
 Variants      rate_inside: False (PyTorch, Optax), a change of rate acts at once on the whole velocity; True (Polyak,
               Sutskever, Keras, scikit-learn), each gradient keeps the rate that it came with. Equal at a constant rate.
@@ -26,9 +26,9 @@ import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.errors import raise_error
-from funcnet.optimizers.base import Optimizer, check_tree, narrow, rate_at, rounded, scaled, zeros
+from funcnet.optimizers.base import Optimizer, no_steps, rate_at, rounded, scaled, zeros
 from funcnet.records import Number, choice, number, record
-from funcnet.trees import widen
+from funcnet.schedules.base import as_schedule
 
 
 class SGDState(NamedTuple):
@@ -53,13 +53,13 @@ class SGD(Optimizer):
     [-0.3]
     """
 
-    ORIENTATION_FREE: ClassVar[bool] = True
+    SQUARES: ClassVar[bool] = False
 
-    learning_rate: Any = number(at_least=0, schedule=True)
-    momentum: Number | None = number(default=None, at_least=0, below=1)
+    learning_rate: Any = number(at_least=0, schedule=as_schedule)
+    momentum: Any = number(default=None, at_least=0, at_most=1, schedule=as_schedule)
     nesterov: bool = choice(default=False, options=(False, True))
-    dampening: Number | None = number(default=None, at_least=0, below=1)
-    rate_inside: bool = choice(default=False, options=(False, True))
+    dampening: Number | None = number(default=None, at_least=0, below=1, kw_only=True)
+    rate_inside: bool = choice(default=False, options=(False, True), kw_only=True)
 
     def __post_init__(self) -> None:
         if self.nesterov and self.momentum is None:
@@ -73,31 +73,24 @@ class SGD(Optimizer):
 
     def init(self, params: Any) -> SGDState:
         """Return step 0 and a velocity of zeros."""
-        return SGDState(jnp.zeros((), jnp.int32), None if self.momentum is None else zeros(params))
+        return SGDState(no_steps(), None if self.momentum is None else zeros(params))
 
-    def update(self, gradient: Any, state: SGDState, params: Any) -> tuple[Any, SGDState]:
+    def direction(self, gradient: Any, rate: jax.Array, state: SGDState, params: Any) -> tuple[Any, SGDState]:
         """Return −η times the gradient, the velocity, or its look-ahead."""
-        check_tree(gradient, params)
-        gradient, velocity = widen(gradient), state.velocity
-        descent = rounded(rate_at(self.learning_rate, state.step), gradient)
         if self.momentum is None:
-            updates = scaled(-descent, gradient)
-        else:
-            momentum = rounded(self.momentum, gradient)
-            # What the velocity gathers: the gradient, damped after the first, or the plain update.
-            new = scaled(-descent, gradient) if self.rate_inside else gradient
-            if self.dampening is not None:
-                kept = jnp.where(state.step == 0, 1, 1 - rounded(self.dampening, gradient))
-                new = scaled(kept, gradient)
+            return scaled(-rate, gradient), state
+        momentum = rounded(rate_at(self.momentum, state.step), gradient)
+        # What the velocity gathers: the gradient, damped after the first, or the plain update.
+        new = scaled(-rate, gradient) if self.rate_inside else gradient
+        if self.dampening is not None:
+            new = scaled(jnp.where(state.step == 0, 1, 1 - rounded(self.dampening, gradient)), gradient)
 
-            def onward(v: jax.Array, g: jax.Array) -> jax.Array:
-                return momentum.astype(v.dtype) * v + g
+        def onward(v: jax.Array, g: jax.Array) -> jax.Array:
+            return momentum.astype(v.dtype) * v + g
 
-            velocity = jax.tree.map(onward, velocity, new)
-            updates = jax.tree.map(onward, velocity, new) if self.nesterov else velocity
-            if not self.rate_inside:
-                updates = scaled(-descent, updates)
-        return narrow(updates, params), SGDState(state.step + 1, velocity)
+        velocity = jax.tree.map(onward, state.velocity, new)
+        updates = jax.tree.map(onward, velocity, new) if self.nesterov else velocity
+        return updates if self.rate_inside else scaled(-rate, updates), state._replace(velocity=velocity)
 
 
 _W, _G = [1.0, -2.0], [0.5, 4.0]

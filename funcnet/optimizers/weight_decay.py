@@ -14,29 +14,18 @@ Source        Loshchilov & Hutter 2019, section 2. PyTorch's weight_decay is cou
               decoupled.
 """
 
-from typing import Any, ClassVar
-
-import jax
-import jax.numpy as jnp
+from typing import Any
 
 from funcnet.cases import Case
-from funcnet.optimizers.base import (
-    Optimizer,
-    check_optimizer,
-    check_tree,
-    decay,
-    narrow,
-    proximal_update,
-    rate_of,
-    rounded,
-)
+from funcnet.optimizers.base import Optimizer, decay, narrow, needs_params, penalized, rounded
 from funcnet.optimizers.sgd import SGD
-from funcnet.records import Number, choice, number, part, record
+from funcnet.optimizers.wrapper import Wrapper
+from funcnet.records import Number, choice, number, record
 from funcnet.trees import widen
 
 
 @record
-class WeightDecay(Optimizer):
+class WeightDecay(Wrapper):
     r"""Shrink the weights, through the gradient or beside it.
 
     >>> import jax.numpy as jnp
@@ -46,44 +35,30 @@ class WeightDecay(Optimizer):
     [-0.1]
     """
 
-    ORIENTATION_FREE: ClassVar[bool] = True
-
-    optimizer: Any = part()
     strength: Number = number(at_least=0)
-    coupled: bool = choice(options=(False, True))
-    biases: bool = choice(default=False, options=(False, True))
+    coupled: bool = choice(default=False, options=(False, True), kw_only=True)
+    biases: bool = choice(default=False, options=(False, True), kw_only=True)
 
-    def __post_init__(self) -> None:
-        check_optimizer(self)
+    def seen(self, gradient: Any, params: Any) -> Any:
+        """Return g + λ θ where coupled, else g."""
+        if not self.coupled or not needs_params(self, self.strength, params):
+            return gradient
+        return penalized(gradient, params, rounded(self.strength, gradient), self.biases)
 
-    def init(self, params: Any) -> Any:
-        """Return the state of the optimizer inside."""
-        return self.optimizer.init(params)
-
-    def update(self, gradient: Any, state: Any, params: Any) -> tuple[Any, Any]:
-        """Return the optimizer's update with decay."""
-        check_tree(gradient, params)
-        if self.coupled:
-            return self.optimizer.update(self._with_decay(gradient, params), state, params)
+    def update(self, gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        """Return the optimizer's update, less η λ θ where decoupled."""
+        updates, after = super().update(gradient, state, params)
+        if self.coupled or not needs_params(self, self.strength, params):
+            return updates, after
         wide = widen(gradient)
-        strength = rounded(rate_of(self.optimizer, state), wide) * rounded(self.strength, wide)
-        updates, state = self.optimizer.update(gradient, state, params)
-        return narrow(decay(widen(updates), params, strength, self.biases), params), state
+        strength = rounded(self.rate(state), wide) * rounded(self.strength, wide)
+        return narrow(decay(widen(updates), params, strength, self.biases), params), after
 
     def proximal_update(self, regularizer: Any, gradient: Any, state: Any, params: Any) -> tuple[Any, Any]:
         """Return the optimizer's proximal update with coupled decay; else an update, then the proximal point."""
-        if not self.coupled:
+        if self.coupled:
             return super().proximal_update(regularizer, gradient, state, params)
-        return proximal_update(self.optimizer, regularizer, self._with_decay(gradient, params), state, params)
-
-    def rate(self, state: Any) -> Any:
-        """Return the rate of the optimizer inside."""
-        return rate_of(self.optimizer, state)
-
-    def _with_decay(self, gradient: Any, params: Any) -> Any:
-        """Return g + λ θ."""
-        wide = widen(gradient)
-        return decay(wide, jax.tree.map(jnp.negative, params), rounded(self.strength, wide), self.biases)
+        return Optimizer.proximal_update(self, regularizer, gradient, state, params)
 
 
 _TREE = {"kernel": [2.0], "bias": [2.0]}

@@ -1,17 +1,15 @@
 r"""Regularizers, one file each. `REGISTRY` lists the modules; the tests and the checker loop over it."""
 
-from funcnet.regularizers import elastic_net, l1, l2, max_norm
-from funcnet.regularizers.base import Regularizer
-from funcnet.regularizers.elastic_net import ElasticNet
-from funcnet.regularizers.l1 import L1, soft_threshold
-from funcnet.regularizers.l2 import L2
-from funcnet.regularizers.max_norm import MaxNorm
+from funcnet.registry import public_names, registry
+from funcnet.regularizers.base import Leafwise as Leafwise
+from funcnet.regularizers.base import Regularizer as Regularizer
+from funcnet.regularizers.base import as_regularizer as as_regularizer
+from funcnet.regularizers.elastic_net import ElasticNet as ElasticNet
+from funcnet.regularizers.l1 import L1 as L1
+from funcnet.regularizers.l1 import soft_threshold as soft_threshold
+from funcnet.regularizers.l2 import L2 as L2
+from funcnet.regularizers.max_norm import MaxNorm as MaxNorm
+from funcnet.regularizers.sum import Sum as Sum
 
-REGISTRY = (
-    elastic_net,
-    l1,
-    l2,
-    max_norm,
-)
-
-__all__ = ["L1", "L2", "REGISTRY", "ElasticNet", "MaxNorm", "Regularizer", "soft_threshold"]
+REGISTRY = registry(__name__)
+PUBLIC = public_names(__name__)

@@ -19,20 +19,18 @@ import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.records import Number, cast, number, record
-from funcnet.regularizers.base import Regularizer
+from funcnet.regularizers.base import Leafwise
 from funcnet.regularizers.l1 import soft_threshold
 
 
 @record
-class ElasticNet(Regularizer):
+class ElasticNet(Leafwise):
     r"""λ₁ Σ |w| + (λ₂/2) Σ w².
 
     >>> import jax.numpy as jnp
     >>> print(ElasticNet(l1=1.0, l2=0.5)(jnp.asarray([1.0, -2.0])))
     4.25
     """
-
-    ORIENTATION_FREE: ClassVar[bool] = True
 
     l1: Number = number(at_least=0)
     l2: Number = number(at_least=0)

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.records import Number, cast, number, record
-from funcnet.regularizers.base import Regularizer
+from funcnet.regularizers.base import Leafwise
 
 
 def soft_threshold(w: jax.Array, threshold: jax.Array) -> jax.Array:
@@ -34,15 +34,13 @@ def soft_threshold(w: jax.Array, threshold: jax.Array) -> jax.Array:
 
 
 @record
-class L1(Regularizer):
+class L1(Leafwise):
     r"""λ Σ |w|.
 
     >>> import jax.numpy as jnp
     >>> print(L1(0.5)({"kernel": jnp.asarray([[1.0, -2.0]]), "bias": jnp.asarray([9.0])}))
     1.5
     """
-
-    ORIENTATION_FREE: ClassVar[bool] = True
 
     strength: Number = number(at_least=0)
 

@@ -19,19 +19,17 @@ import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.records import Number, cast, number, record
-from funcnet.regularizers.base import Regularizer
+from funcnet.regularizers.base import Leafwise
 
 
 @record
-class L2(Regularizer):
+class L2(Leafwise):
     r"""(λ/2) Σ w².
 
     >>> import jax.numpy as jnp
     >>> print(L2(0.5)({"kernel": jnp.asarray([[1.0, -2.0]]), "bias": jnp.asarray([9.0])}))
     1.25
     """
-
-    ORIENTATION_FREE: ClassVar[bool] = True
 
     strength: Number = number(at_least=0)
 

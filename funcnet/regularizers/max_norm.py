@@ -21,12 +21,12 @@ import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.records import Number, cast, choice, number, record
-from funcnet.regularizers.base import Regularizer
+from funcnet.regularizers.base import Leafwise
 from funcnet.trees import leaf_name, widen
 
 
 @record
-class MaxNorm(Regularizer):
+class MaxNorm(Leafwise):
     r"""Project each unit's incoming weights onto the ball of a radius, after every update.
 
     >>> import jax.numpy as jnp
@@ -39,6 +39,11 @@ class MaxNorm(Regularizer):
     proximal: bool = choice(default=True, options=(True,), kw_only=True)
 
     FORMULA: ClassVar[str] = "0 * radius"
+
+    @property
+    def orientation_free(self) -> bool:
+        """Return False: a kernel's last axis tells its units."""
+        return False
 
     def leaf(self, w: jax.Array) -> jax.Array:
         """Return 0: what the constraint allows costs nothing."""

@@ -2,34 +2,86 @@ r"""What a schedule is: a pure function from the number of updates made so far t
 
     s(step) -> rate           step int32, from 0; the first update uses s(0)
 
-Wherever an optimizer takes a learning rate it takes a number or a schedule. The numbers of a schedule are leaves: a
-sweep may vary a rate, a length or a boundary. Whole numbers (lengths, boundaries) are compared as int32; rates are
-computed in JAX's default precision, in which a step is exact up to 2²⁴.
+Wherever an optimizer takes a rate it takes a number, a schedule, or any function of the step: a record's numbers are
+leaves, so a sweep may vary a rate, a length or a boundary; a plain function, such as another library's schedule, is
+structure. Whole numbers (lengths, boundaries) are compared as int32; rates are computed in JAX's default precision, in
+which a step is exact up to 2²⁴. After 2³¹ − 1 updates the step stays, and with it the rate.
 
-`CASES` hold a schedule, a step, and the rate, worked by hand.
+`CASES` hold a schedule, a step, and the rate, worked by hand. `FORMULA` states the rate as a Python expression over t,
+the fields and the functions of `math`, for the tests; a field that holds a schedule is a function of the step.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcnet.errors import is_concrete, raise_error
-from funcnet.records import cast, is_record
+from funcnet.errors import describe, is_concrete, raise_error
+from funcnet.protocols import takes
+from funcnet.records import cast, choice, is_record, record
+from funcnet.trees import is_tree_of_numbers
+
+LAST = 2**31 - 1  # where the step stays
 
 
 class Schedule:
     """Base of all schedules."""
+
+    FORMULA: ClassVar[str]
 
     def __call__(self, step: Any) -> jax.Array:
         """Return the rate of the update after `step` updates."""
         raise NotImplementedError
 
 
+@record
+class HeldSchedule(Schedule):
+    """A schedule from elsewhere, a plain function of the step, held as structure."""
+
+    function: Any = choice()
+
+    def __call__(self, step: Any) -> jax.Array:
+        """Return its rate."""
+        t = clock(step)
+        # Most schedules mix the step, a whole number, with rates.
+        with jax.numpy_dtype_promotion("standard"):
+            rate = self.function(t)
+        return real(rate, t)
+
+
+def as_schedule(schedule: Any) -> Any:
+    """Return the schedule itself, or one around a plain function of the step.
+
+    Args:
+        schedule: a schedule of funcnet, or any function that maps an int32 step to a number.
+
+    Raises:
+        TypeError: for what is no function of one argument, or returns anything but one number.
+
+    >>> print(as_schedule(lambda step: 0.5 / (1 + step))(4))
+    0.1
+
+    """
+    attempt = "fn.Cosine(0.1, 1000), or a function of the step"
+    if isinstance(schedule, type) or not callable(schedule) or not takes(schedule, 1):
+        raise_error("a schedule must be a function of the step", f"got {describe(schedule)}", attempt, TypeError)
+    if is_record(schedule) or is_tree_of_numbers(schedule):
+        return schedule
+    held = HeldSchedule(schedule)
+    try:
+        rate = jax.eval_shape(held, jax.ShapeDtypeStruct((), jnp.int32))
+    except Exception as error:
+        arrived = f"{describe(schedule)} raised {type(error).__name__}"
+        raise_error("a schedule must map an int32 step, which may be traced, to a number", arrived, attempt, TypeError)
+    if rate.shape != ():
+        raise_error("a schedule must return one number", f"{describe(schedule)} does not", attempt, TypeError)
+    return held
+
+
 def clock(step: Any) -> jax.Array:
     """Return the step as int32."""
-    return jnp.asarray(step, jnp.int32)
+    return jnp.asarray(min(step, LAST) if isinstance(step, int) else step, jnp.int32)
 
 
 def real(value: Any, step: jax.Array) -> jax.Array:
@@ -52,12 +104,14 @@ def blend(share: jax.Array, one: jax.Array, other: jax.Array) -> jax.Array:
     return share * one + (1 - share) * other
 
 
-def check_schedule(label: str, value: Any) -> None:
-    """Require a schedule or a number."""
-    if not (is_record(value) and callable(value)) and not isinstance(
-        value, (int, float, np.ndarray, jax.Array, np.generic)
-    ):
-        raise_error(f"{label} must be a schedule or a number", f"got {value!r}", "fn.Constant(0.1)", TypeError)
+def schedule_or_number(label: str, value: Any) -> Any:
+    """Return a number as it is, a schedule adopted; require one of them."""
+    if callable(value):
+        return as_schedule(value)
+    if not isinstance(value, (int, float, np.ndarray, jax.Array, np.generic)):
+        arrived = f"got {describe(value)}"
+        raise_error(f"{label} must be a schedule or a number", arrived, "fn.Constant(0.1)", TypeError)
+    return value
 
 
 def check_boundaries(label: str, boundaries: Any, pieces: int | None) -> None:

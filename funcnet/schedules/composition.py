@@ -4,15 +4,15 @@ Sequence   s(t) = sᵢ(t − boundariesᵢ₋₁)  for boundariesᵢ₋₁ ≤ t
 Product    s(t) = s₁(t) s₂(t) …
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from funcnet.cases import Case
-from funcnet.errors import raise_error
+from funcnet.errors import describe, raise_error
 from funcnet.records import number, part, record
-from funcnet.schedules.base import Schedule, check_boundaries, check_schedule, clock, rate_of, whole
+from funcnet.schedules.base import Schedule, check_boundaries, clock, rate_of, schedule_or_number, whole
 from funcnet.schedules.cosine import Cosine
 from funcnet.schedules.linear import Linear
 from funcnet.schedules.step_decay import StepDecay
@@ -27,6 +27,8 @@ class Sequence(Schedule):
     0.5 1.0 0.5
     """
 
+    FORMULA: ClassVar[str] = "next(s(t - b) for b, s in [*zip((0, *boundaries), schedules)][::-1] if t >= b)"
+
     schedules: tuple[Any, ...] = part()
     boundaries: Any = number(above=0, vector=True)
 
@@ -34,12 +36,12 @@ class Sequence(Schedule):
         if not isinstance(self.schedules, tuple) or not self.schedules:
             raise_error(
                 "Sequence.schedules must be a tuple of schedules",
-                f"got {self.schedules!r}",
+                f"got {describe(self.schedules)}",
                 "(fn.schedules.Linear(0.0, 10, 0.1), 0.1)",
                 TypeError,
             )
-        for index, schedule in enumerate(self.schedules):
-            check_schedule(f"Sequence.schedules[{index}]", schedule)
+        adopted = [schedule_or_number(f"Sequence.schedules[{i}]", s) for i, s in enumerate(self.schedules)]
+        object.__setattr__(self, "schedules", tuple(adopted))
         check_boundaries("Sequence.boundaries", self.boundaries, len(self.schedules))
 
     def __call__(self, step: Any) -> jax.Array:
@@ -62,6 +64,8 @@ class Product(Schedule):
     0.25
     """
 
+    FORMULA: ClassVar[str] = "prod(s(t) for s in schedules)"
+
     schedules: tuple[Any, ...] = part()
 
     def __init__(self, *schedules: Any) -> None:
@@ -73,8 +77,8 @@ class Product(Schedule):
             raise_error(
                 "a product must have at least one factor", "got none", "fn.schedules.Product(0.1, fn.Cosine(1.0, 9))"
             )
-        for index, schedule in enumerate(self.schedules):
-            check_schedule(f"Product.schedules[{index}]", schedule)
+        adopted = [schedule_or_number(f"Product.schedules[{i}]", s) for i, s in enumerate(self.schedules)]
+        object.__setattr__(self, "schedules", tuple(adopted))
 
     def __call__(self, step: Any) -> jax.Array:
         """Return the product of the rates."""
@@ -90,5 +94,5 @@ CASES = (
     Case("ordinary", Sequence((_LINE, 1.0, Cosine(1.0, 10)), (4, 20)), (2,), 0.5),
     Case("kink", Sequence((_LINE, 2.0, Cosine(1.0, 10)), (4, 20)), (4,), 2.0),
     Case("known", Sequence((_LINE, 1.0, Cosine(1.0, 10)), (4, 20)), (25,), 0.5, source="counted from 20"),
-    Case("known", Product(0.5, StepDecay(1.0, 10, 0.5), Linear(1.0, 20)), (10,), 0.125, source="½ · ½ · ½"),
+    Case("known", Product(0.5, StepDecay(1.0, 0.5, 10), Linear(1.0, 20)), (10,), 0.125, source="½ · ½ · ½"),
 )

@@ -5,7 +5,7 @@ Formula    s(t) = rate
 A plain number does the same; the record is a piece for compositions.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
@@ -21,6 +21,8 @@ class Constant(Schedule):
     >>> print(Constant(0.5)(100))
     0.5
     """
+
+    FORMULA: ClassVar[str] = "rate"
 
     rate: Number = number(at_least=0)
 

@@ -9,16 +9,14 @@ Source     Loshchilov & Hutter 2017, equation 5.
 """
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.records import Number, choice, integer, number, record
-from funcnet.schedules.base import Schedule, blend, clock, real, whole
-
-LONGEST = 2**31 - 1
+from funcnet.schedules.base import LAST, Schedule, blend, clock, real, whole
 
 
 @record
@@ -29,6 +27,12 @@ class Cosine(Schedule):
     >>> print([round(float(schedule(t)), 3) for t in (0, 1, 2, 3, 4, 8, 11, 12)])
     [1.0, 0.854, 0.5, 0.146, 1.0, 0.5, 0.038, 1.0]
     """
+
+    FORMULA: ClassVar[str] = (
+        "final + (rate - final) * (1 + cos(pi * (next((t - a) / n for i in range(t + 1) for a, n in"
+        " [(steps * sum(growth**j for j in range(i)), steps * growth**i)] if t < a + n)"
+        " if restarts else min(t / steps, 1)))) / 2"
+    )
 
     rate: Number = number(at_least=0)
     steps: Any = integer(at_least=1)
@@ -55,7 +59,7 @@ def cycle(t: jax.Array, steps: jax.Array, growth: jax.Array) -> tuple[jax.Array,
     def onward(_: Any, carry: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         gone, end, length = carry
         over = gone >= end
-        longer = jnp.where(end > LONGEST // growth, LONGEST, end * growth)
+        longer = jnp.where(end > LAST // growth, LAST, end * growth)
         return jnp.where(over, gone - end, gone), jnp.where(over, longer, end), jnp.where(over, length * ratio, length)
 
     ratio = real(growth, t)

@@ -8,7 +8,7 @@ largest rate that works.
 Source     Article A3.4; customary.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,8 @@ class ExponentialDecay(Schedule):
     >>> print(schedule(0), schedule(5), schedule(10))
     1.0 0.5 0.25
     """
+
+    FORMULA: ClassVar[str] = "rate * factor ** (t / every)"
 
     rate: Number = number(at_least=0)
     factor: Number = number(above=0)

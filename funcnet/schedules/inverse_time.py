@@ -7,7 +7,7 @@ Formula    s(t) = rate / (1 + decay · t)^power
 Source     Article A3.4; Robbins & Monro 1951; scikit-learn's "invscaling" is decay=1.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,8 @@ class InverseTime(Schedule):
     >>> print(schedule(0), schedule(2), schedule(6))
     1.0 0.5 0.25
     """
+
+    FORMULA: ClassVar[str] = "rate / (1 + decay * t) ** power"
 
     rate: Number = number(at_least=0)
     decay: Number = number(default=1.0, at_least=0)

@@ -5,7 +5,7 @@ Formula    s(t) = rate + (final − rate) · min(t / steps, 1)
 Source     Article A3.4; customary.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,8 @@ class Linear(Schedule):
     >>> print(schedule(0), schedule(2), schedule(4), schedule(100))
     1.0 0.75 0.5 0.5
     """
+
+    FORMULA: ClassVar[str] = "rate + (final - rate) * min(t / steps, 1)"
 
     rate: Number = number(at_least=0)
     steps: Any = integer(at_least=1)

@@ -8,7 +8,7 @@ Source     Smith & Topin 2019 (linear); the cosine form is customary.
 """
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,12 @@ class OneCycle(Schedule):
     >>> print([round(float(schedule(t)), 3) for t in (0, 2, 4, 7, 10)])
     [0.2, 0.6, 1.0, 0.5, 0.0]
     """
+
+    FORMULA: ClassVar[str] = (
+        "[rate * (foot + (1 - foot) * (h if shape == 'linear' else (1 - cos(pi * h)) / 2)) for foot, h in"
+        " [(start, t / (warm * steps)) if t < warm * steps else"
+        " (final, max(0, 1 - (t - warm * steps) / (steps - warm * steps)))]][0]"
+    )
 
     rate: Number = number(at_least=0)
     steps: Any = integer(at_least=1)

@@ -5,7 +5,7 @@ Formula    s(t) = ratesᵢ  for boundariesᵢ₋₁ ≤ t < boundariesᵢ, with 
 Source     Article A3.4; customary.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,8 @@ class Piecewise(Schedule):
     >>> print(schedule(99), schedule(100), schedule(200))
     1.0 0.5 0.1
     """
+
+    FORMULA: ClassVar[str] = "rates[sum(t >= b for b in boundaries)]"
 
     rates: Any = number(at_least=0, vector=True)
     boundaries: Any = number(above=0, vector=True)

@@ -5,7 +5,7 @@ Formula    s(t) = rate · factor^⌊t / every⌋
 Source     Article A3.4; customary.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -19,14 +19,16 @@ from funcnet.schedules.base import Schedule, clock, real, whole
 class StepDecay(Schedule):
     r"""A rate that falls by `factor` after each `every` updates.
 
-    >>> schedule = StepDecay(1.0, every=100, factor=0.5)
+    >>> schedule = StepDecay(1.0, factor=0.5, every=100)
     >>> print(schedule(99), schedule(100), schedule(250))
     1.0 0.5 0.25
     """
 
+    FORMULA: ClassVar[str] = "rate * factor ** (t // every)"
+
     rate: Number = number(at_least=0)
+    factor: Number = number(at_least=0)
     every: Any = integer(at_least=1)
-    factor: Number = number(default=0.1, at_least=0)
 
     def __call__(self, step: Any) -> jax.Array:
         """Return rate · factor^⌊t / every⌋."""
@@ -35,9 +37,9 @@ class StepDecay(Schedule):
 
 
 CASES = (
-    Case("ordinary", StepDecay(1.0, 10, 0.5), (35,), 0.125),
-    Case("kink", StepDecay(1.0, 10, 0.5), (10,), 0.5, source="the eleventh update is the first of the second step"),
-    Case("kink", StepDecay(1.0, 10, 0.5), (9,), 1.0),
-    Case("extreme", StepDecay(1.0, 10, 0.0), (0,), 1.0, source="0⁰ = 1"),
-    Case("extreme", StepDecay(1.0, 10, 0.5), (2**31 - 1,), 0.0, source="underflows to 0"),
+    Case("ordinary", StepDecay(1.0, 0.5, 10), (35,), 0.125),
+    Case("kink", StepDecay(1.0, 0.5, 10), (10,), 0.5, source="the eleventh update is the first of the second step"),
+    Case("kink", StepDecay(1.0, 0.5, 10), (9,), 1.0),
+    Case("extreme", StepDecay(1.0, 0.0, 10), (0,), 1.0, source="0⁰ = 1"),
+    Case("extreme", StepDecay(1.0, 0.5, 10), (2**31 - 1,), 0.0, source="underflows to 0"),
 )

@@ -6,14 +6,14 @@ Formula    s(t) = start + (then(0) − start) · t / steps      for t < steps
 Source     Goyal et al. 2017, section 2.2.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.records import Number, integer, number, record
-from funcnet.schedules.base import Schedule, blend, clock, rate_of, real, whole
+from funcnet.schedules.base import Schedule, as_schedule, blend, clock, rate_of, real, whole
 from funcnet.schedules.cosine import Cosine
 
 
@@ -26,8 +26,10 @@ class Warmup(Schedule):
     0.0 0.25 1.0 0.5
     """
 
+    FORMULA: ClassVar[str] = "start + (then(0) - start) * t / steps if t < steps else then(t - steps)"
+
     steps: Any = integer(at_least=0)
-    then: Any = number(at_least=0, schedule=True)
+    then: Any = number(at_least=0, schedule=as_schedule)
     start: Number = number(default=0.0, at_least=0)
 
     def __call__(self, step: Any) -> jax.Array:

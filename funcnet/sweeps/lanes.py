@@ -28,9 +28,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Spec
 
-from funcnet.optimizers.base import Optimizer
 from funcnet.records import canonical, children, rebuilt
-from funcnet.regularizers.base import Regularizer
 from funcnet.sweeps.columns import Columns, computes_in_columns, transposed
 from funcnet.sweeps.hosts import spans_processes, to_devices
 from funcnet.training.experiment import Experiment
@@ -82,14 +80,10 @@ def _with(experiment: Any, **fields: Any) -> Any:
 
 def in_columns(experiment: Experiment, data: Data) -> bool:
     """Tell whether the lanes of an experiment may compute in columns: kernels transposed, the outcome the same."""
-    rules = [rule for part in (experiment.optimizer, experiment.regularizer) for rule in (part, *_below(part))]
-    free = all(rule.ORIENTATION_FREE for rule in rules if isinstance(rule, Optimizer | Regularizer))
+    alike = (experiment.optimizer, experiment.regularizer)
+    free = all(rule.orientation_free for rule in alike if rule is not None)
     vectors = isinstance(data.x, jax.Array | np.ndarray | jax.ShapeDtypeStruct) and data.x.ndim == 2
     return free and vectors and computes_in_columns(experiment.network)
-
-
-def _below(node: Any) -> list[Any]:
-    return [inner for child in children(node).values() for inner in (child, *_below(child))]
 
 
 @functools.lru_cache(maxsize=64)

@@ -13,8 +13,9 @@ from funcnet.errors import describe, raise_error
 from funcnet.layers.activate import as_layer
 from funcnet.losses import as_loss, require_scalar
 from funcnet.metrics import as_metric
-from funcnet.optimizers.foreign import adopt as as_optimizer
+from funcnet.optimizers.foreign import as_optimizer
 from funcnet.records import choice, integer, is_record, part, record
+from funcnet.regularizers.base import as_regularizer
 from funcnet.training.stopping import StoppingRule, as_rule
 
 PRECISIONS = (None, "bfloat16", "float16", "float32", "float64")
@@ -86,7 +87,7 @@ class Experiment:
             "network": network,
             "loss": loss,
             "optimizer": as_optimizer(self.optimizer),
-            "regularizer": self.regularizer,
+            "regularizer": None if self.regularizer is None else as_regularizer(self.regularizer),
             "stopping": rules,
             "metrics": tuple(as_metric(metric, column=True) for metric in listed),
             "transform": None if self.transform is None else as_transform(self.transform),
@@ -99,7 +100,7 @@ class Experiment:
         if self.regularizer is None or not self.regularizer.proximal:
             return
         name = type(self.regularizer).__name__
-        if not hasattr(self.optimizer, "rate"):
+        if not self.optimizer.has_rate:
             raise_error(
                 "a proximal regularizer needs the optimizer's learning rate, from a method rate(state)",
                 f"got {type(self.optimizer).__name__} without one",

@@ -48,8 +48,15 @@ def prepare(
             missing = held is None and column.startswith("validation_")
             attempt = ("validation=(x, y), or " if missing else "") + f"one of {', '.join(known)}"
             raise_error(f"{owner} watches {column}, which must be measured", "this run has no such column", attempt)
+    experiment.optimizer.check(lambda: _shapes_of_params(experiment, x))
     experiment, data = canonical(experiment), jax.tree.map(jnp.asarray, Data(x, y, held, weight))
     return experiment, data
+
+
+def _shapes_of_params(experiment: Experiment, x: Any) -> Any:
+    """Return the shapes and dtypes of the parameters that the network would draw for such features."""
+    shapes, real = shapes_of(steps.features(experiment, x)), steps.real_dtype(experiment)
+    return jax.eval_shape(lambda key: as_layer(experiment.network).init(key, shapes, real), jax.random.key(0))
 
 
 def _watched(experiment: Experiment, validated: bool) -> list[tuple[str, str]]:

@@ -13,11 +13,11 @@ import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.records import Number, cast, number, record
-from funcnet.regularizers.base import Regularizer
+from funcnet.regularizers.base import Leafwise
 
 
 @record
-class Cauchy(Regularizer):
+class Cauchy(Leafwise):
     r"""λ Σ log(1 + w²).
 
     >>> import jax.numpy as jnp
