@@ -5,6 +5,7 @@ from funcnet.layers.activate import as_layer as as_layer
 from funcnet.layers.base import Layer as Layer
 from funcnet.layers.batch_norm import BatchNorm as BatchNorm
 from funcnet.layers.chain import Chain as Chain
+from funcnet.layers.conv import Conv as Conv
 from funcnet.layers.dense import Dense as Dense
 from funcnet.layers.dropout import Dropout as Dropout
 from funcnet.layers.group_norm import GroupNorm as GroupNorm

@@ -1,0 +1,135 @@
+r"""The three products of a convolution: with the kernel, back to the input, and with the input for the kernel.
+
+Per axis, with tap t of window p at p s + t d of the padded input x⁺ (see `windows`):
+
+    correlate   y[p]  = Σₜ x⁺[p s + t d] W[t]
+    to_input    dx[q] = Σₜ dy[(q + lo − t d)/s] W[t]ᵀ   over the t for which that is a whole number within the range
+    to_kernel   dW[t] = Σ over samples and p of x⁺[p s + t d]ᵀ dy[p]
+
+All three are linear in both factors, and each of them is a convolution again:
+
+    to_input    of dy, s − 1 zeros between its numbers, with the kernel turned round in each axis, in and out exchanged
+                within each group, taps d apart; padding a = (k − 1) d − lo before and
+                n + (k − 1) d − ((m − 1) s + 1) − a after. Either may be negative: then it crops. Numbers that no window
+                reads get a gradient of 0
+    to_kernel   of x with samples and channels exchanged, with dy as the kernel, s apart, at every d-th place; padding
+                lo before and (k − 1) d + (m − 1) s + 1 − n − lo after
+
+A group for each channel (depthwise) is a sum of shifted products, tap by tap: as a grouped convolution it takes a CPU
+up to fifty times as long.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from funcnet.layers.windows import Windows
+
+MOST_TAPS = 64  # of a depthwise kernel that is written out tap by tap
+
+
+def correlate(x: jax.Array, kernel: jax.Array, frame: Windows, groups: int) -> jax.Array:
+    """Return y, of shape (samples, *places, features)."""
+    if _depthwise(kernel.shape, frame, groups):
+        return _shifted(jnp.pad(x, _around(frame.pads)), kernel, frame.stride, frame.dilation, frame.places)
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        frame.stride,
+        frame.pads,
+        rhs_dilation=frame.dilation,
+        dimension_numbers=_numbers(len(frame.space)),
+        feature_group_count=groups,
+    )
+
+
+def to_input(dy: jax.Array, kernel: jax.Array, frame: Windows, groups: int) -> jax.Array:
+    """Return dx, of shape (samples, *space, channels)."""
+    rank = len(frame.space)
+    pads = []
+    for k, s, d, (lo, _), n, m in zip(*frame, strict=True):
+        before = (k - 1) * d - lo
+        pads.append((before, n + (k - 1) * d - ((m - 1) * s + 1) - before))
+    turned = lax.rev(kernel, tuple(range(rank)))
+    if _depthwise(kernel.shape, frame, groups):
+        between = [(before, after, s - 1) for (before, after), s in zip(pads, frame.stride, strict=True)]
+        spread = lax.pad(dy, jnp.zeros((), dy.dtype), [(0, 0, 0), *between, (0, 0, 0)])
+        return _shifted(spread, turned, (1,) * rank, frame.dilation, frame.space)
+    *window, own, features = kernel.shape
+    split = turned.reshape(*window, own, groups, features // groups)
+    exchanged = jnp.swapaxes(split, -1, -3).reshape(*window, features // groups, groups * own)
+    return lax.conv_general_dilated(
+        dy,
+        exchanged,
+        (1,) * rank,
+        pads,
+        lhs_dilation=frame.stride,
+        rhs_dilation=frame.dilation,
+        dimension_numbers=_numbers(rank),
+        feature_group_count=groups,
+    )
+
+
+def to_kernel(x: jax.Array, dy: jax.Array, frame: Windows, groups: int) -> jax.Array:
+    """Return dW, of shape (*window, channels of a group, features); 16-bit numbers are summed in 32."""
+    rank, shape = len(frame.space), (*frame.window, x.shape[-1] // groups, dy.shape[-1])
+    if not x.shape[0]:
+        return jnp.zeros(shape, x.dtype)
+    if _depthwise(shape, frame, groups):
+        padded, axes = jnp.pad(x, _around(frame.pads)), tuple(range(rank + 1))
+        taps = [
+            jnp.sum(_tap(padded, tap, frame.stride, frame.dilation, frame.places) * dy, axis=axes)
+            for tap in frame.taps()
+        ]
+        return jnp.stack(taps).reshape(shape)
+    pads = []
+    for k, s, d, (lo, _), n, m in zip(*frame, strict=True):
+        pads.append((lo, (k - 1) * d + (m - 1) * s + 1 - n - lo))
+    space = tuple(range(1, rank + 1))
+    exchanged = lax.ConvDimensionNumbers((rank + 1, 0, *space), (rank + 1, 0, *space), (rank, rank + 1, *range(rank)))
+    found = lax.conv_general_dilated(
+        x,
+        dy,
+        frame.dilation,
+        pads,
+        rhs_dilation=frame.stride,
+        dimension_numbers=exchanged,
+        batch_group_count=groups,
+        preferred_element_type=jnp.float32 if x.dtype.itemsize < 4 else x.dtype,
+    )
+    return found.astype(x.dtype)
+
+
+def _depthwise(shape: tuple[int, ...], frame: Windows, groups: int) -> bool:
+    return shape[-2:] == (1, groups) and math.prod(frame.window) <= MOST_TAPS
+
+
+def _shifted(x: jax.Array, kernel: jax.Array, stride: Any, dilation: Any, places: Any) -> jax.Array:
+    """Return Σₜ x[p s + t d] W[t], channel by channel."""
+    weights, total = kernel.reshape(-1, kernel.shape[-1]), None
+    for weight, tap in zip(weights, np.ndindex(kernel.shape[:-2]), strict=True):
+        part = _tap(x, tap, stride, dilation, places)
+        part = part * jnp.broadcast_to(weight, part.shape)
+        total = part if total is None else total + part
+    return total
+
+
+def _tap(x: jax.Array, tap: Any, stride: Any, dilation: Any, places: Any) -> jax.Array:
+    """Return what a tap reads at each place."""
+    starts = [t * d for t, d in zip(tap, dilation, strict=True)]
+    ends = [start + (m - 1) * s + 1 for start, m, s in zip(starts, places, stride, strict=True)]
+    return lax.slice(x, (0, *starts, 0), (x.shape[0], *ends, x.shape[-1]), (1, *stride, 1))
+
+
+def _around(pads: Any) -> list[tuple[int, int]]:
+    return [(0, 0), *pads, (0, 0)]
+
+
+def _numbers(rank: int) -> lax.ConvDimensionNumbers:
+    """Return what axes mean: (samples, *space, channels), (*window, in, out)."""
+    images = (0, rank + 1, *range(1, rank + 1))
+    return lax.ConvDimensionNumbers(images, (rank + 1, rank, *range(rank)), images)
