@@ -5,8 +5,8 @@
 
 Each optimizer gets the learning rate that serves it best, out of the same grid of powers of √10 for all: in the valley
 by the mean logarithm of the function along the path, on the regression by the loss at the end, on the digits by the
-mean validation loss of the last third of the epochs, over all seeds. Everything else keeps its default. Prints a table
-of each study and saves three figures.
+mean validation loss of the last third of the epochs, over all seeds. NAdam and AMSGrad are those of the papers;
+everything else keeps its default. Prints a table of each study and saves three figures.
 """
 
 import argparse
@@ -38,8 +38,8 @@ ADAPTIVE = {
     "Adam": optimizers.Adam,
     "AdaMax": optimizers.AdaMax,
     "AdamW": optimizers.AdamW,
-    "NAdam": optimizers.NAdam,
-    "AMSGrad": optimizers.AMSGrad,
+    "NAdam": functools.partial(optimizers.NAdam, literal=True),
+    "AMSGrad": functools.partial(optimizers.AMSGrad, correction="none"),
     "Lion": optimizers.Lion,
 }
 ALL = PLAIN | ADAPTIVE
