@@ -18,6 +18,7 @@ import sympy
 
 from funcnet import activations, layers, losses, regularizers
 from funcnet.losses.base import OutputLoss
+from tests.helpers import cotangent
 
 MODES = ("eager", "jit", "vmap")
 DTYPES = (np.float64, np.float32)
@@ -71,12 +72,6 @@ def split(case: Any, dtype: Any) -> tuple[Any, Any]:
         return value, lambda dy: rule.backward(pair[0], saved, dy)
 
     return run, (floats(params, dtype), floats(x, dtype))
-
-
-def cotangent(value: jax.Array, seed: int = 0) -> jax.Array:
-    """Draw numbers that are neither uniform nor of one sign."""
-    rng = np.random.default_rng(seed)
-    return jnp.asarray(rng.uniform(0.5, 2.0, value.shape) * rng.choice([-1.0, 1.0], value.shape), value.dtype)
 
 
 def apart(found: Any, wanted: Any) -> float:
