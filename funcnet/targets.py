@@ -95,8 +95,11 @@ def check_binary(prediction: jax.Array, target: Any) -> jax.Array:
 
 
 def nan_unless(condition: jax.Array, dtype: Any) -> jax.Array:
-    """Return 0 where the condition holds, else NaN, as 0/0: a program in which it holds makes no NaN."""
-    return 0 / condition.astype(dtype)
+    """Return 0 where the condition holds, else NaN; a program in which it holds makes none that `debug_nans` could see.
+
+    It is no 0/0: LLVM, given the quotient of 0 and a truth value, drops the NaN in some products.
+    """
+    return jnp.where(condition, jnp.zeros((), dtype), jnp.nan)
 
 
 def check_outputs(prediction: Any, target: Any) -> jax.Array:
@@ -158,11 +161,21 @@ def wide(dtype: Any) -> Any:
     return dtype if jnp.finfo(dtype).bits > 16 else jnp.dtype(jnp.float32)
 
 
+def relative_weight(weight: Any) -> Any:
+    """Divide weights by a power of two near the largest: nothing is rounded, and sums of them stay in range."""
+    if is_concrete(weight):
+        numbers = np.asarray(weight, np.float64)
+        return np.ldexp(numbers, -np.frexp(np.max(numbers, initial=0))[1])
+    weight = weight.astype(wide(weight.dtype))
+    bits = jnp.finfo(weight.dtype).nexp
+    unit = jax.lax.reduce_precision(jnp.max(weight, initial=0) / 2, exponent_bits=bits, mantissa_bits=0)
+    return weight / jnp.where(unit > 0, unit, 1)
+
+
 def spread_weight(weight: Any, samples: tuple[int, ...], dtype: Any, relative: bool = False) -> jax.Array:
     """Return one weight for each sample from a weight for each of their leading axes.
 
-    `relative` weights count by their quotients alone: they are divided by a power of two near the largest, which
-    rounds nothing and keeps their sums in range.
+    `relative` weights count by their quotients alone.
     """
     shape = np.shape(weight)
     if shape != samples[: len(shape)] or (samples and not shape):
@@ -176,13 +189,9 @@ def spread_weight(weight: Any, samples: tuple[int, ...], dtype: Any, relative: b
         if not (np.all(np.isfinite(numbers)) and np.all(numbers >= 0)):
             low, high = np.min(numbers), np.max(numbers)
             raise_error("weight must be finite and at least 0", f"got {low:g} to {high:g}", "0 to leave a sample out")
-        if relative:
-            numbers = np.ldexp(numbers, -np.frexp(np.max(numbers, initial=0))[1])
-        weight = jnp.asarray(numbers, dtype)
-    elif relative and jnp.issubdtype(weight.dtype, jnp.floating):
-        weight = weight.astype(wide(weight.dtype))
-        exponent = jnp.finfo(weight.dtype).nexp
-        unit = jax.lax.reduce_precision(jnp.max(weight, initial=0) / 2, exponent_bits=exponent, mantissa_bits=0)
-        weight = weight / jnp.where(unit > 0, unit, 1)
-    weight = weight.astype(dtype).reshape(shape + (1,) * (len(samples) - len(shape)))
+        weight = numbers
+    # Truth values have no sums that leave the range.
+    if relative and jnp.issubdtype(weight.dtype, jnp.floating):
+        weight = relative_weight(weight)
+    weight = jnp.asarray(weight, dtype).reshape(shape + (1,) * (len(samples) - len(shape)))
     return jnp.broadcast_to(weight, samples)

@@ -29,7 +29,7 @@ from funcnet.losses.base import Loss
 from funcnet.losses.logarithms import times_log
 from funcnet.metrics import Accuracy, Metric
 from funcnet.records import Number, Vector, cast, number, record
-from funcnet.targets import check_classes, distribution
+from funcnet.targets import check_classes, distribution, relative_weight
 
 
 @record
@@ -58,7 +58,7 @@ class SoftmaxCrossEntropy(Loss):
         """Return Σₖ cₖ tₖ: the class weight of each sample."""
         if self.class_weight is None:
             return None
-        return distribution(prediction, target) @ cast(self.class_weight, prediction)
+        return distribution(prediction, target) @ self._class_weight(prediction)
 
     def sample_losses(self, prediction: jax.Array, target: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         """Return l, and q and c ∘ t′: all that the backward needs, and no logits."""
@@ -68,7 +68,7 @@ class SoftmaxCrossEntropy(Loss):
         alpha = cast(self.label_smoothing, prediction)
         aim = (1 - alpha) * distribution(prediction, target) + alpha / prediction.shape[-1]
         if self.class_weight is not None:
-            aim = aim * jnp.broadcast_to(cast(self.class_weight, prediction), aim.shape)
+            aim = aim * jnp.broadcast_to(self._class_weight(prediction), aim.shape)
         return -jnp.sum(times_log(aim, shifted - jnp.log(total)), axis=-1), (exponential / total, aim)
 
     def sample_losses_backward(self, saved: tuple[jax.Array, jax.Array], dl: jax.Array) -> jax.Array:
@@ -79,6 +79,11 @@ class SoftmaxCrossEntropy(Loss):
     def probabilities(self, prediction: jax.Array) -> jax.Array:
         """Return the softmax of the logits."""
         return Softmax()(prediction)
+
+    def _class_weight(self, prediction: jax.Array) -> jax.Array:
+        """Return c, in a mean divided by a number near the largest, so that no sum of them leaves the range."""
+        relative = self.reduction == "mean"
+        return cast(relative_weight(self.class_weight) if relative else self.class_weight, prediction)
 
     def metrics(self) -> tuple[Metric, ...]:
         """Return the accuracy."""

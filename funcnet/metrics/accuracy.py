@@ -19,9 +19,9 @@ import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.metrics.base import MeanMetric
-from funcnet.metrics.decisions import check_decisions, classes
+from funcnet.metrics.decisions import check_decisions, classes, yes
 from funcnet.records import Number, cast, choice, number, record
-from funcnet.targets import check_binary, in_range, nan_unless
+from funcnet.targets import in_range, nan_unless
 
 
 @record
@@ -55,7 +55,7 @@ class Accuracy(MeanMetric):
             return (found == label.astype(found.dtype)).astype(top.dtype) + nan_unless(known, top.dtype)
         threshold = cast(self.threshold, prediction)
         fires = prediction >= threshold if self.inclusive else prediction > threshold
-        right = (fires == (check_binary(prediction, target) > 0.5)).astype(prediction.dtype)
+        right = 1 - jnp.abs(fires.astype(prediction.dtype) - yes(prediction, target))
         right = right + nan_unless(prediction == prediction, prediction.dtype)
         return jnp.mean(right, axis=-1) if right.ndim > 1 else right
 

@@ -20,7 +20,8 @@ import numpy as np
 
 from funcnet.cases import Case
 from funcnet.errors import describe, raise_error
-from funcnet.metrics.base import Metric, widen
+from funcnet.metrics.base import Metric, arrays
+from funcnet.metrics.decisions import yes
 from funcnet.records import record
 from funcnet.targets import check_binary, check_classes, in_range, is_label, nan_unless, spread_weight, whole
 
@@ -51,16 +52,15 @@ class AUC(Metric):
 
     def sums(self, prediction: jax.Array, target: Any, weight: Any = None) -> jax.Array:
         """Return the weights of negatives and positives at each score, (2, 65536)."""
-        score, target = widen(prediction), jnp.asarray(target)
+        score, target = arrays(prediction, target, weight)
         if is_label(score, target):
             score, label = score[..., 1] - score[..., 0], whole(target)
         else:
-            label = (check_binary(score, target) > 0.5).astype(jnp.int32)
-            score, label = (a if a.ndim == 1 else a[..., 0] for a in (score, label))
+            score, label = (a if a.ndim == 1 else a[..., 0] for a in (score, yes(score, target)))
         known = in_range(label, 2) & (score == score)
         mass = jnp.ones_like(score) if weight is None else spread_weight(weight, score.shape, score.dtype)
         mass = jnp.where(mass == 0, 0, mass + nan_unless(known, mass.dtype))
-        return jnp.zeros((2, 2**16), mass.dtype).at[jnp.clip(label, 0, 1), _place(score)].add(mass)
+        return jnp.zeros((2, 2**16), mass.dtype).at[(label == 1).astype(jnp.int32), _place(score)].add(mass)
 
     def value(self, sums: jax.Array) -> jax.Array:
         """Return the share of pairs in the right order."""

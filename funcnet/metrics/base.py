@@ -69,7 +69,7 @@ class MeanMetric(Metric):
 
     def sums(self, prediction: jax.Array, target: Any, weight: Any = None) -> tuple[jax.Array, jax.Array]:
         """Return Σ w s and Σ w."""
-        values = self.samples(widen(prediction), jnp.asarray(target))
+        values = self.samples(*arrays(prediction, target, weight))
         return add_up(values, weight, values.shape), add_up(jnp.ones_like(values), weight, values.shape)
 
     def value(self, sums: tuple[jax.Array, jax.Array]) -> jax.Array:
@@ -77,9 +77,9 @@ class MeanMetric(Metric):
         return sums[0] / sums[1]
 
 
-def widen(prediction: jax.Array) -> jax.Array:
-    """Return predictions in at least float32."""
-    return prediction.astype(wide(prediction.dtype))
+def arrays(prediction: jax.Array, target: Any, weight: Any) -> tuple[jax.Array, jax.Array]:
+    """Return predictions in at least float32, and targets, harmless ones where the weight is 0."""
+    return prediction.astype(wide(prediction.dtype)), jnp.asarray(blank(target, weight))
 
 
 def add_up(values: jax.Array, weight: Any, samples: tuple[int, ...]) -> jax.Array:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.errors import describe, raise_error
-from funcnet.metrics.base import Metric, widen
+from funcnet.metrics.base import Metric, arrays
 from funcnet.metrics.decisions import check_decisions, decisions
 from funcnet.records import Number, number, record
 from funcnet.targets import spread_weight
@@ -48,7 +48,7 @@ class ConfusionMatrix(Metric):
 
     def sums(self, prediction: jax.Array, target: Any, weight: Any = None) -> jax.Array:
         """Return the matrix."""
-        found, wanted = decisions(widen(prediction), jnp.asarray(target), self.threshold)
+        found, wanted = decisions(*arrays(prediction, target, weight), self.threshold)
         if self.threshold is not None:
             found, wanted = (jnp.concatenate([1 - mask, mask], axis=-1) for mask in (found, wanted))
         if weight is not None:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcnet.errors import describe, raise_error
-from funcnet.metrics.base import Metric, add_up, stem, widen
+from funcnet.metrics.base import Metric, add_up, arrays, stem
 from funcnet.records import Number, cast, choice, number, record
 from funcnet.targets import check_binary, check_classes, distribution, is_label, nan_unless, whole
 
@@ -37,15 +37,22 @@ def classes(prediction: jax.Array, target: jax.Array) -> jax.Array:
     return whole(target) if is_label(prediction, target) else jnp.argmax(target, axis=-1)
 
 
+def yes(prediction: jax.Array, target: jax.Array) -> jax.Array:
+    """Return 1 where a target of 0 and 1, truth values or probabilities says yes, else 0; NaN where it is NaN."""
+    target = target.astype(prediction.dtype)
+    return (target > 0.5).astype(prediction.dtype) + nan_unless(target == target, prediction.dtype)
+
+
 def decisions(prediction: jax.Array, target: jax.Array, threshold: Any) -> tuple[jax.Array, jax.Array]:
     """Return what was decided and what is true, 0 or 1 for each class of each sample, NaN for what is neither."""
     if threshold is None:
         found = distribution(prediction, jnp.argmax(prediction, axis=-1))
         wanted = distribution(prediction, classes(prediction, target))
+        there = jnp.all(prediction == prediction, axis=-1, keepdims=True)
     else:
         found = (prediction > cast(threshold, prediction)).astype(prediction.dtype)
-        wanted = (check_binary(prediction, target) > 0.5).astype(prediction.dtype)
-    found = found + nan_unless(prediction == prediction, prediction.dtype)
+        wanted, there = yes(prediction, target), prediction == prediction
+    found = found + nan_unless(there, prediction.dtype)
     return (found, wanted) if found.ndim > 1 else (found[:, None], wanted[:, None])
 
 
@@ -94,7 +101,7 @@ class Counts(Metric):
 
     def sums(self, prediction: jax.Array, target: Any, weight: Any = None) -> tuple[jax.Array, ...]:
         """Return hits, decisions and members of each class."""
-        found, wanted = decisions(widen(prediction), jnp.asarray(target), self.threshold)
+        found, wanted = decisions(*arrays(prediction, target, weight), self.threshold)
         return tuple(add_up(mask, weight, found.shape[:-1]) for mask in (found * wanted, found, wanted))
 
     def value(self, sums: tuple[jax.Array, ...]) -> jax.Array:

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from funcnet.cases import Case
-from funcnet.metrics.base import Metric, add_up, widen
+from funcnet.metrics.base import Metric, add_up, arrays
 from funcnet.records import Number, cast, number, record
 from funcnet.targets import check_outputs
 
@@ -40,8 +40,8 @@ class R2(Metric):
 
     def sums(self, prediction: jax.Array, target: Any, weight: Any = None) -> tuple[jax.Array, ...]:
         """Return Σ w, Σ w (p − t)², Σ w u and Σ w u² of each output."""
-        prediction = widen(prediction)
-        target = jnp.asarray(target).astype(prediction.dtype)
+        prediction, target = arrays(prediction, target, weight)
+        target = target.astype(prediction.dtype)
         u, error = target - cast(self.center, target), prediction - target
         samples = u.shape[: max(u.ndim - 1, 1)]
         return tuple(add_up(values, weight, samples) for values in (jnp.ones_like(u), error * error, u, u * u))
