@@ -30,10 +30,10 @@ class _Sparse(Protocol):
     def todense(self) -> Any: ...
 
 
-def as_array(value: Any, name: str) -> Any:
+def as_array(value: Any, name: str, *, text: bool = False) -> Any:
     """Return numbers from anywhere as a NumPy or JAX array: nested lists, tables, tensors, memory maps.
 
-    What is an array of native numbers already is returned as it is, without a copy.
+    What is an array of native numbers already is returned as it is, without a copy. `text` takes text as well.
 
     Raises:
         TypeError: for what holds anything but floats, whole numbers and truth values of at most 64 bits, or is sparse
@@ -56,15 +56,15 @@ def as_array(value: Any, name: str) -> Any:
         if not array.dtype.isnative:
             array = array.astype(array.dtype.newbyteorder("="))
     numeric = any(jnp.issubdtype(array.dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_))
-    if not numeric or array.dtype.itemsize > 8:
+    kind = array.dtype.kind if isinstance(array.dtype, np.dtype) else ""
+    if (not numeric or array.dtype.itemsize > 8) and not (text and kind == "U"):
         attempts = {
             "O": "columns of numbers alone, and .astype(float); text as numbers, one for each kind",
             "c": "real and imaginary parts side by side",
             "f": "x.astype(np.float64)",
         }
-        text = "np.unique(y, return_inverse=True)[1], which numbers the texts"
-        kind = array.dtype.kind if isinstance(array.dtype, np.dtype) else ""
-        attempt = attempts.get(kind, text if kind in ("U", "S", "T") else "x.astype(np.float32)")
+        attempts |= dict.fromkeys("UST", "np.unique(y, return_inverse=True)[1], which numbers the texts")
+        attempt = attempts.get(kind, "x.astype(np.float32)")
         raise_error(must, f"got {describe(value if array.dtype == object else array)}", attempt, TypeError)
     return array
 
@@ -184,12 +184,3 @@ def _check_weight(weight: Any, y: Any, name: str) -> Any:
         if not (found > 0).any():
             raise_error(f"{name} must not all be 0", "all are", "weight=None for equal weights")
     return weight
-
-
-def check_pair(pair: Any, name: str) -> tuple[Any, Any]:
-    """Require (features, targets) of equal length."""
-    x, y, weight = check_set(pair, name)
-    if weight is not None:
-        raise_error(f"{name} must be a pair (x, y)", "got weights too", f"{name}=(x, y)", TypeError)
-    check_floating(x, f"the features of {name}")
-    return x, y

@@ -19,6 +19,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from funcnet.errors import describe, raise_error
 
 _GOLDEN = 0x9E3779B9  # 2³² divided by the golden ratio: consecutive counters land far apart
 
@@ -48,15 +51,32 @@ def from_seed(seed: Any) -> jax.Array:
     return jax.random.key(seed, impl="threefry2x32")
 
 
-@functools.partial(jax.jit, inline=True)
+def check_key(key: Any) -> None:
+    """Raise `TypeError` unless `key` is one key, typed or raw."""
+    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    raw = isinstance(key, (jax.Array, np.ndarray)) and key.dtype == np.uint32
+    if not (typed or raw) or key.ndim != (0 if typed else 1):
+        raise_error("key must be one key of JAX", f"got {describe(key)}", "jax.random.key(0)", TypeError)
+
+
 def fold(key: jax.Array, number: jax.Array | int) -> jax.Array:
     """Derive a key from a key and a whole number, as `jax.random.fold_in` does, at the cost of a few operations.
+
+    Raises:
+        TypeError: unless `key` is one key, typed or raw.
 
     >>> import jax
     >>> a, b = (jax.random.key_data(fold(jax.random.key(0), i)) for i in (1, 2))
     >>> bool((a == b).any())
     False
+
     """
+    check_key(key)
+    return _fold(key, number)
+
+
+@functools.partial(jax.jit, inline=True)
+def _fold(key: jax.Array, number: jax.Array | int) -> jax.Array:
     typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     words = (jax.random.key_data(key) if typed else key).shape[0]
     # Word j of key n hashes the counter n · words + j, which no other word shares.

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from funcnet.arrays import check_set
 from funcnet.layers.activate import as_layer
 from funcnet.losses import as_loss, require_scalar
 from funcnet.regularizers.base import as_regularizer
@@ -142,6 +143,7 @@ def evaluate(
 
     """
     network, loss = as_layer(network), as_loss(loss)
+    x, y, weight = check_set((x, y, weight), "the set")
     measured = (*loss.metrics(), *metrics)
     samples = jax.tree.leaves(x)[0].shape[0]
     rows = block_rows(network, params, x)

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from funcnet.arrays import as_array
 from funcnet.errors import check_floating, describe, is_concrete, raise_error
 
 
@@ -26,20 +27,20 @@ def is_label(prediction: jax.Array, target: Any) -> bool:
 
 def check_classes(prediction: jax.Array, target: Any) -> jax.Array:
     """Require labels of an integer dtype in range, or distributions; return the target as an array."""
+    target = as_array(target, "the target")
     shape, wanted = np.shape(target), f"labels {prediction.shape[:-1]} or distributions {prediction.shape}"
     if prediction.ndim == 0:
         raise_error("the prediction must hold a score for each class", "got a scalar", "shape (samples, classes)")
     if shape not in (prediction.shape, prediction.shape[:-1]):
         raise_error(
             f"the target must be {wanted}",
-            f"got {describe(jnp.asarray(target))}",
+            f"got {describe(target)}",
             "target.squeeze(-1) for labels in a column"
             if shape == (*prediction.shape[:-1], 1)
             else "one label a sample",
         )
     # NumPy's labels are read as they are: JAX would cut 64 bits to 32 where its 64-bit mode is off.
-    numbers = target if isinstance(target, (np.ndarray, jax.Array)) else np.asarray(target)
-    target = jnp.asarray(target)
+    numbers, target = target, jnp.asarray(target)
     if is_label(prediction, target):
         if not (jnp.issubdtype(target.dtype, jnp.integer) or target.dtype == jnp.bool_):
             raise_error("labels must be whole numbers", f"got {describe(target)}", "target.astype(int)", TypeError)
@@ -82,7 +83,7 @@ def check_label_range(labels: Any, classes: int) -> None:
 
 def check_binary(prediction: jax.Array, target: Any) -> jax.Array:
     """Require a target in [0, 1]; whole numbers 0 and 1 and booleans are labels and become floats."""
-    target = jnp.asarray(target)
+    target = jnp.asarray(as_array(target, "the target"))
     if is_concrete(target) and target.size:
         numbers = np.asarray(target, np.float64)
         if not (np.all(numbers >= 0) and np.all(numbers <= 1)):
@@ -104,6 +105,7 @@ def nan_unless(condition: jax.Array, dtype: Any) -> jax.Array:
 
 def check_outputs(prediction: Any, target: Any) -> jax.Array:
     """Require one number of a floating dtype for each output; return the target as an array."""
+    target = as_array(target, "the target")
     shape = np.shape(target)
     if shape != prediction.shape:
         if len(shape) == prediction.ndim - 1 and prediction.shape[:-1] == shape and prediction.shape[-1] > 1:
@@ -114,10 +116,10 @@ def check_outputs(prediction: Any, target: Any) -> jax.Array:
             attempt = "a network whose last width is the number of outputs, and one target row a sample"
         raise_error(
             "prediction and target must have the same shape",
-            f"got prediction {describe(prediction)} and target {describe(jnp.asarray(target))}",
+            f"got prediction {describe(prediction)} and target {describe(target)}",
             attempt,
         )
-    check_floating(target if np.ndim(target) else jnp.asarray(target), "the target")
+    check_floating(target, "the target")
     return jnp.asarray(target).astype(prediction.dtype)
 
 

@@ -756,7 +756,16 @@ BAD_TABLES = {
         {},
         ("UTF-8", "byte 13, in line 3, is 0xe9", "iconv"),
     ),
-    "sixteen-bit text": ("a,b\n1,2\n".encode("utf-16"), {}, ("UTF-8", "byte 0, in line 1, is 0xff")),
+    "sixteen-bit text": ("a,b\n1,2\n".encode("utf-16"), {}, ("UTF-8", "begins as UTF-16 does", "iconv -f UTF-16 ")),
+    "sixteen-bit text, big end first": (b"\xfe\xff" + "a,b\n1,2\n".encode("utf-16-be"), {}, ("UTF-16", "iconv")),
+    "sixteen-bit text without a mark": (
+        "a,b\n1,2\n".encode("utf-16-le"),
+        {},
+        ("byte 1, in line 1, is NUL", "UTF-16LE"),
+    ),
+    "a NUL": ("a,b\n1,2\n3,\0\n", {}, ("byte 10, in line 3, is NUL",)),
+    "a compressed table": (gzip.compress(b"a,b\n1,2\n"), {}, ("begins as gzip does", "gunzip")),
+    "a spreadsheet": (b"PK\x03\x04" + bytes(30), {}, ("a spreadsheet", "as CSV")),
     "long delimiter": ("a,b\n1,2\n", {"delimiter": ", "}, ("delimiter must be one character", "', '")),
     "quote as delimiter": ("a,b\n1,2\n", {"delimiter": '"'}, ("delimiter must be one character",)),
 }
@@ -783,6 +792,45 @@ def test_bad_tables_are_refused(write, name):
 def test_csv_refuses_arguments_of_other_types(write, options, part):
     path = write("a,b\n1,2\n")
     assert_refused(TypeError, lambda: data.csv(path, **options), part)
+
+
+ODD_FIELDS = (
+    "1 ", " 1", "+1", "1.", ".5", "1e5", "1E-5", "1e400", "-0", "1_0", "nan", "inf", "-Infinity", "", " ", "0x10", "1j",
+    "1d5", "1f", "\u0661", "\u00a01", "1\u2009", "one", "True", "None", "--1", "1e", "#1", "1#", "'1'", "1\t",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("field", ODD_FIELDS)
+def test_lines_and_quoted_records_read_the_same(write, field):
+    """A table without quotation marks is read by NumPy, one with them field by field: the same numbers and faults."""
+
+    def read(text):
+        try:
+            return data.csv(write(text), "b", dtype=np.float64).x.tolist()
+        except ValueError as error:
+            return str(error)
+
+    plain = read(f"a,b\n1,2\n{field},3\n")
+    quoted = read(f'a,b\n1,2\n"{field}","3"\n')
+    assert plain == quoted
+    try:
+        wanted = [[1.0], [float(field)]] if np.isfinite(float(field)) and "_" not in field else None
+    except ValueError:
+        wanted = None
+    assert plain == wanted if wanted else "line 3, column 0 ('a')" in plain
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_ends_of_lines_and_blank_lines(write, end):
+    """All three ends are known; blank lines are left out, and counted."""
+    lines = ["", "a\tb\tc", " ", "1\t2\tx", "", "3\t4\ty", ""]
+    table = data.csv(write(end.join(lines)), "c", classes=True, delimiter="\t")
+    assert (table.x.tolist(), table.classes) == ([[1, 2], [3, 4]], ("x", "y"))
+    for broken, words in (("3\t4", "line 6 has 2"), ("\t\t", "line 6, column 0 ('a'), is empty")):
+        path = write(end.join([*lines[:5], broken]))
+        with pytest.raises(ValueError, match=re.escape(words)):
+            data.csv(path, "c", classes=True, delimiter="\t")
+    assert data.csv(write(f'"a ""b""",c{end}1,2{end}'), "c").features == ('a "b"',)
 
 
 LOADERS = pytest.mark.parametrize("load", [data.idx, lambda path: data.csv(path, 0)], ids=["idx", "csv"])

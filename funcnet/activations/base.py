@@ -23,8 +23,7 @@ def computes_wide(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     def wide(self: Any, *arrays: Any) -> Any:
-        for leaf in jax.tree.leaves(arrays[-1]):
-            check_floating(leaf, f"the input of {type(self).__name__}")
+        check_floating(arrays[-1], f"the input of {type(self).__name__}")
         dtype = jnp.result_type(arrays[-1])
         if jnp.finfo(dtype).bits > 16:
             return method(self, *(jax.tree.map(jnp.asarray, a) for a in arrays))

@@ -14,14 +14,37 @@ from funcnet.errors import describe, near_misses, raise_error, shown
 
 Column = str | int
 
+_WIDE = "saving it as UTF-8, or converting it with iconv -f UTF-16 -t UTF-8"
+# How files begin that are often taken for tables of text, what they are, and what to try.
+_BEGINNINGS = {
+    b"\xff\xfe": ("UTF-16", _WIDE),
+    b"\xfe\xff": ("UTF-16", _WIDE),
+    b"\x1f\x8b": ("gzip", "gunzip"),
+    b"PK\x03\x04": ("a zip archive or a spreadsheet", "unpacking it, or saving the sheet as CSV"),
+    b"PAR1": ("a Parquet file", "pandas.read_parquet, and .to_numpy() of its columns"),
+}
+
 
 class Records(NamedTuple):
-    """The content of a table as text; a row is the line on which the record begins, and its fields."""
+    """The content of a table as text: the line on which each record begins, and what stands there.
+
+    A record without quotation marks is kept as its line, and taken apart when it is asked for.
+    """
 
     path: Path
     names: tuple[str, ...]
     header: bool
-    rows: list[tuple[int, list[str]]]
+    delimiter: str
+    places: list[int]
+    raw: list[str | list[str]]
+
+    def fields(self, row: int) -> list[str]:
+        """Return the fields of a record."""
+        return _fields(self.raw[row], self.delimiter)
+
+    def column(self, number: int) -> list[str]:
+        """Return one field of each record."""
+        return [_fields(record, self.delimiter)[number] for record in self.raw]
 
     def label(self, column: int) -> str:
         """Name a column in a message."""
@@ -36,55 +59,64 @@ def read_records(path: Path, delimiter: str, header: bool) -> Records:
             f"got {delimiter!r}",
             "delimiter=','",
         )
-    rows = _rows(path, delimiter)
-    if len(rows) <= header:
-        arrived = "only its header is there" if rows else "it is empty"
+    places, raw = _records(path, delimiter)
+    if len(raw) <= header:
+        arrived = "only its header is there" if raw else "it is empty"
         raise_error(f"{path} must hold at least one record", arrived, "a file with data, or header=False")
-    first = rows[0][1]
+    line, first = places[0], _fields(raw[0], delimiter)
     if len(first) < 2:
         others = [repr(mark) for mark in ";\t|," if mark != delimiter and mark in first[0]]
         raise_error(
             f"{path} must have at least two columns, a feature and a target",
-            f"line {rows[0][0]} is one field, {first[0]!r}",
+            f"line {line} is one field, {shown(first[0])}",
             f"delimiter={others[0]}" if others else "the delimiter that the file uses",
         )
     if not header:
-        return Records(path, tuple(map(str, range(len(first)))), False, rows)
+        return Records(path, tuple(map(str, range(len(first)))), False, delimiter, places, raw)
     names = tuple(name.strip() for name in first)
     twice = [(name, times) for name, times in Counter(names).items() if times > 1]
     if twice:
         raise_error(
             f"{path} must name its columns apart",
-            f"{twice[0][0]!r} occurs {twice[0][1]} times",
-            f"other names in line {rows[0][0]}, or header=False if it holds data",
+            f"{shown(twice[0][0])} occurs {twice[0][1]} times",
+            f"other names in line {line}, or header=False if it holds data",
         )
     if all(map(_is_number, names)):
         raise_error(
             f"{path} must begin with the names of its columns",
-            f"line {rows[0][0]} holds numbers only",
+            f"line {line} holds numbers only",
             "header=False, after deleting that line if the numbers are names",
         )
-    return Records(path, names, True, rows[1:])
+    return Records(path, names, True, delimiter, places[1:], raw[1:])
 
 
-def _rows(path: Path, delimiter: str) -> list[tuple[int, list[str]]]:
-    """Decode and take apart a file; blank lines are left out."""
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise_error(
-            f"{path} must be text in UTF-8",
-            f"byte {error.start}, in line {line}, is {data[error.start]:#04x} ({error.reason})",
-            "saving it as UTF-8, or converting it with iconv -f LATIN1 -t UTF-8",
-        )
+def _fields(record: str | list[str], delimiter: str) -> list[str]:
+    return record.split(delimiter) if isinstance(record, str) else record
+
+
+def _records(path: Path, delimiter: str) -> tuple[list[int], list[Any]]:
+    """Decode a file; return the line on which each record begins, and the record. Blank lines are left out."""
+    text = _text(path)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if any('"' in line for line in lines[1:]) or lines[0].count('"') % 2:
+        return _quoted(path, text, delimiter)
+    # Quotation marks in the first line alone: names. A record is then a line.
+    found = [(place, line) for place, line in enumerate(lines, 1) if line.strip() or delimiter in line]
+    raw: list[Any] = [line for _, line in found]
+    if '"' in lines[0]:
+        raw[0] = _quoted(path, lines[0], delimiter)[1][0]
+    return [place for place, _ in found], raw
+
+
+def _quoted(path: Path, text: str, delimiter: str) -> tuple[list[int], list[Any]]:
+    """Take text with quotation marks apart."""
     source = reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows, line = [], 1
+    places, rows, line = [], [], 1
     try:
         for fields in source:
             if len(fields) > 1 or "".join(fields).strip():
-                rows.append((line, fields))
+                places.append(line)
+                rows.append(fields)
             line = source.line_num + 1
     except FormError as error:
         raise_error(
@@ -92,7 +124,25 @@ def _rows(path: Path, delimiter: str) -> list[tuple[int, list[str]]]:
             f"the record that begins in line {line} is not ({error})",
             "closing each quotation mark, and doubling those inside quoted text",
         )
-    return rows
+    return places, rows
+
+
+def _text(path: Path) -> str:
+    """Decode a file; `ValueError`, with what the file seems to be, unless it is text in UTF-8."""
+    data = path.read_bytes()
+    for start, (kind, attempt) in _BEGINNINGS.items():
+        if data.startswith(start):
+            raise_error(f"{path} must be text in UTF-8", f"it begins as {kind} does", attempt)
+    must, place = f"{path} must be text in UTF-8", data.find(b"\0")
+    if place >= 0:
+        line = data.count(b"\n", 0, place) + 1
+        raise_error(must, f"byte {place}, in line {line}, is NUL", "iconv -f UTF-16LE -t UTF-8 if it is UTF-16")
+    try:
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        arrived = f"byte {error.start}, in line {line}, is {data[error.start]:#04x} ({error.reason})"
+        raise_error(must, arrived, "saving it as UTF-8, or converting it with iconv -f LATIN1 -t UTF-8")
 
 
 def _is_number(text: str) -> bool:

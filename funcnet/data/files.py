@@ -11,17 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from funcnet.errors import describe, near_misses, raise_error
+from funcnet.errors import near_misses, raise_error
+from funcnet.files import as_path
 
 CHUNK = 4096  # compressed bytes at a time, hence how exactly the offset of a fault is known
 PIECE = 2**20  # plain bytes at a time
-
-
-def as_path(path: str | os.PathLike[str]) -> Path:
-    """Return `path` as a `Path`; `TypeError` for anything that names no place."""
-    if not isinstance(path, (str, os.PathLike)):
-        raise_error("a path must be a string or a pathlib.Path", f"got {describe(path)}", "str(path)", TypeError)
-    return Path(path)
 
 
 def regular_file(path: str | os.PathLike[str]) -> Path:
@@ -31,21 +25,31 @@ def regular_file(path: str | os.PathLike[str]) -> Path:
     and `IsADirectoryError` or `ValueError` when what is there is no file.
     """
     place = as_path(path)
-    if place.is_dir():
-        inside = ", ".join(sorted(child.name for child in place.iterdir())[:8])
+    if os.path.isdir(place):
+        inside = ", ".join(names_in(place)[:8])
         attempt = f"one of its files: {inside}" if inside else "the path of a file; this folder is empty"
         raise_error(f"{place} must be a file", "it is a folder", attempt, IsADirectoryError)
-    if not place.exists():
+    if not os.path.exists(place):
         folder = place.parent
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             attempt = f"an existing folder; {folder} is none"
         else:
-            attempt = near_misses(place.name, sorted(child.name for child in folder.iterdir()))
+            attempt = near_misses(place.name, names_in(folder))
             attempt = attempt or f"an absolute path; relative ones start at {Path.cwd()}"
         raise_error(f"{place} must exist", "nothing is there", attempt, FileNotFoundError)
-    if not place.is_file():
+    if not os.path.isfile(place):
         raise_error(f"{place} must be a regular file", "it is a device or a pipe", "copying its content to a file")
+    if not os.access(place, os.R_OK):
+        raise_error(f"{place} must be readable", "its permissions forbid it", f"chmod +r {place}", PermissionError)
     return place
+
+
+def names_in(folder: Path) -> list[str]:
+    """List the names in a folder, none if it may not be read."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def is_compressed(file: BinaryIO) -> bool:

@@ -19,6 +19,8 @@ from funcnet.errors import raise_error, whole_number
 
 Pair = tuple[np.ndarray, np.ndarray]
 
+MOST = 2**40  # samples or features; more is taken for a slip
+
 
 def xor(samples: int = 200, noise: float = 0.1, seed: int = 0, *, dtype: Any = np.float32) -> Pair:
     r"""Exclusive or: x uniform on [−1, 1]², y = 1 where its two signs differ; then x += noise · N(0, I).
@@ -30,7 +32,7 @@ def xor(samples: int = 200, noise: float = 0.1, seed: int = 0, *, dtype: Any = n
     >>> y.tolist(), (x[:, 0] * x[:, 1] < 0).tolist()
     ([0, 1, 0, 1], [False, True, False, True])
     """
-    count, generator = whole_number(samples, "samples", at_least=1), _generator(seed)
+    count, generator = whole_number(samples, "samples", at_least=1, at_most=MOST), _generator(seed)
     signs = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]])[np.arange(count) % 4]
     # One minus a number in [0, 1) is never zero, so every clean point has two signs.
     clean = signs * (1.0 - generator.random((count, 2)))
@@ -56,7 +58,10 @@ def spirals(
     >>> x.shape, y.tolist()
     ((7, 2), [0, 1, 2, 0, 1, 2, 0])
     """
-    count, arms = whole_number(samples, "samples", at_least=1), whole_number(classes, "classes", at_least=2)
+    count, arms = (
+        whole_number(samples, "samples", at_least=1, at_most=MOST),
+        whole_number(classes, "classes", at_least=2, at_most=MOST),
+    )
     winding, generator = real_number(turns, "turns"), _generator(seed)
     label = np.arange(count) % arms
     radius = generator.random(count)
@@ -76,7 +81,7 @@ def moons(samples: int = 200, noise: float = 0.1, seed: int = 0, *, dtype: Any =
     >>> [round(float(np.hypot(*(point - centre))), 6) for point, centre in zip(x, [(0, 0), (1, 0.5)])]
     [1.0, 1.0]
     """
-    count, generator = whole_number(samples, "samples", at_least=1), _generator(seed)
+    count, generator = whole_number(samples, "samples", at_least=1, at_most=MOST), _generator(seed)
     label = np.arange(count) % 2
     angle = np.pi * generator.random(count)
     upper = np.column_stack([np.cos(angle), np.sin(angle)])
@@ -107,7 +112,7 @@ def regression(
     """
     if shape not in ("linear", "sine"):
         raise_error("shape must be 'linear' or 'sine'", f"got {shape!r}", "shape='linear'")
-    count, generator = whole_number(samples, "samples", at_least=1), _generator(seed)
+    count, generator = whole_number(samples, "samples", at_least=1, at_most=MOST), _generator(seed)
     coefficients = regression_coefficients(features, seed, informative=informative)
     x = generator.standard_normal((count, len(coefficients)))
     signal = x @ coefficients
@@ -124,10 +129,10 @@ def regression_coefficients(features: int = 10, seed: int = 0, *, informative: i
     >>> int(np.count_nonzero(regression_coefficients(10, informative=4)))
     4
     """
-    width = whole_number(features, "features", at_least=1)
+    width = whole_number(features, "features", at_least=1, at_most=MOST)
     count = width if informative is None else whole_number(informative, "informative", at_least=1, at_most=width)
     # A stream of its own, so that more samples leave the truth as it is.
-    generator = np.random.default_rng([whole_number(seed, "seed", at_least=0), 1])
+    generator = np.random.default_rng([whole_number(seed, "seed"), 1])
     places = generator.permutation(width)[:count]
     coefficients = np.zeros(width)
     coefficients[places] = generator.uniform(0.5, 1.5, count) * generator.choice([-1.0, 1.0], count)
@@ -136,7 +141,7 @@ def regression_coefficients(features: int = 10, seed: int = 0, *, informative: i
 
 def _generator(seed: int) -> np.random.Generator:
     # Not the stream of `split`, which by the same seed would sort the samples by the numbers that made them.
-    return np.random.default_rng([whole_number(seed, "seed", at_least=0), 2])
+    return np.random.default_rng([whole_number(seed, "seed"), 2])
 
 
 def _noisy(clean: np.ndarray, noise: float, generator: np.random.Generator, dtype: Any) -> np.ndarray:

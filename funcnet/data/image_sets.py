@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from funcnet.data.checks import floating_dtype, real_number
-from funcnet.data.files import as_path
+from funcnet.data.files import names_in
 from funcnet.data.idx_files import idx
 from funcnet.data.splits import Splits
 from funcnet.errors import describe, raise_error
+from funcnet.files import as_path
 
 
 def image_set(folder: str | os.PathLike[str], *, validation: float = 1 / 6, dtype: Any = np.float32) -> Splits:
@@ -32,8 +33,8 @@ def image_set(folder: str | os.PathLike[str], *, validation: float = 1 / 6, dtyp
     """
     dtype, held_out = floating_dtype(dtype), real_number(validation, "validation")
     place = as_path(folder)
-    if not place.is_dir():
-        arrived = "it is a file" if place.exists() else "nothing is there"
+    if not os.path.isdir(place):
+        arrived = "it is a file" if os.path.exists(place) else "nothing is there"
         raise_error(f"{place} must be a folder", arrived, "the folder of the four files", NotADirectoryError)
     found = {name: _find(place, name) for name in ("train-images", "train-labels", "t10k-images", "t10k-labels")}
     x, y = _pair(found["train-images"], found["train-labels"], dtype)
@@ -62,7 +63,7 @@ def _find(folder: Path, name: str) -> Path:
             path = folder / (candidate + suffix)
             if path.is_file():
                 return path
-    inside = ", ".join(sorted(child.name for child in folder.iterdir())[:8]) or "nothing"
+    inside = ", ".join(names_in(folder)[:8]) or "nothing"
     raise_error(
         f"{folder} must hold {name}-{ending} or {name}-{ending}.gz",
         f"it holds {inside}",

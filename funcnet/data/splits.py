@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcnet.arrays import as_array
 from funcnet.data.checks import flag, real_number
 from funcnet.errors import describe, raise_error, whole_number
 
@@ -47,7 +48,7 @@ def split(
     >>> [sorted(labels.tolist()) for rows, labels in parts]
     [[0, 0, 0, 1, 1, 1], [0, 1], [0, 1]]
     """
-    x, y = np.asarray(x), np.asarray(y)
+    x, y = (np.asarray(as_array(part, name, text=True)) for name, part in (("x", x), ("y", y)))
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
         raise_error("x and y must have equally many rows", f"got {describe(x)} and {describe(y)}", "len(x) == len(y)")
     if flag(stratify, "stratify") and (y.ndim != 1 or y.dtype.kind not in "iubU"):
@@ -56,7 +57,7 @@ def split(
             f"got {describe(y)}",
             "stratify=False, or labels such as y.astype(np.int32).ravel()",
         )
-    sizes, seed = _sizes(len(x), fractions), whole_number(seed, "seed", at_least=0)
+    sizes, seed = _sizes(len(x), fractions), whole_number(seed, "seed")
     group = np.unique(y, return_inverse=True)[1] if stratify else np.zeros(len(x), np.int64)
     counts = np.bincount(group)
     test = _share(counts, sizes[2])

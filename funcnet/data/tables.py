@@ -91,7 +91,7 @@ def csv(
     x, y = values[:, : len(inputs)], values[:, len(inputs) :]
     found: tuple[str, ...] = ()
     if classes:
-        y, found = _numbered([fields[targets[0]].strip() for _, fields in source.rows])
+        y, found = _numbered([field.strip() for field in source.column(targets[0])])
     return Table(x, y, tuple(names[c] for c in inputs), tuple(names[c] for c in targets), found)
 
 

@@ -18,8 +18,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from funcnet.errors import describe, raise_error
+from funcnet.keys import check_key
 from funcnet.protocols import Shape
 
 __all__ = ["Layer", "Shape", "samples_of", "shapes_of"]
@@ -84,6 +86,21 @@ class Layer:
     def feeding(self, activation: Any) -> "Layer":
         """Return the layer with default initial values that suit the activation behind it (None for none)."""
         return self
+
+
+def is_shape(value: Any) -> bool:
+    """Tell whether a value is the shape of one array, rather than a tree of shapes."""
+    return isinstance(value, tuple) and all(isinstance(n, (int, np.integer)) for n in value)
+
+
+def check_init(key: Any, in_shape: Any) -> None:
+    """Check what `init` is given: a key, and the shape of one sample or a tree of them."""
+    check_key(key)
+    shapes = jax.tree.leaves(in_shape, is_leaf=is_shape)
+    if not shapes or not all(is_shape(shape) and all(n > 0 for n in shape) for shape in shapes):
+        must = "in_shape must be the shape of one sample, a tuple of whole numbers above 0"
+        arrived = f"got {in_shape}" if is_shape(in_shape) else f"got {describe(in_shape)}"
+        raise_error(must, arrived, "x.shape[1:]", ValueError if is_shape(in_shape) else TypeError)
 
 
 def one_array_of_floats(samples: Any, label: str) -> None:

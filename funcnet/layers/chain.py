@@ -23,10 +23,10 @@ import jax.numpy as jnp
 from funcnet.activations.base import Activation
 from funcnet.activations.sigmoid import Sigmoid
 from funcnet.cases import Case
-from funcnet.errors import raise_error
+from funcnet.errors import describe, raise_error
 from funcnet.keys import fold
 from funcnet.layers.activate import Activate, as_layer
-from funcnet.layers.base import Layer, shapes_of
+from funcnet.layers.base import Layer, check_init, is_shape, shapes_of
 from funcnet.layers.dense import Dense
 from funcnet.layers.initializers import INITIALIZERS
 from funcnet.records import children, part, record
@@ -90,6 +90,7 @@ class Chain(Layer):
 
     def init(self, key: jax.Array, in_shape: Any, dtype: Any = None) -> tuple[Any, ...]:
         """Draw the parameters of each layer; kernels suit the activation that follows, unless told otherwise."""
+        check_init(key, in_shape)
         layers, shapes = [], []
         for index, layer in enumerate(self.layers):
             layers.append(as_layer(layer).feeding(self._activation_after(index)))
@@ -124,12 +125,9 @@ class Chain(Layer):
 
     def forward(self, params: Any, x: Any, key: jax.Array | None = None) -> tuple[Any, tuple[Any, ...]]:
         """Return y and what each layer saved."""
-        if len(params) != len(self.layers):
-            raise_error(
-                f"parameters must have one entry for each of {len(self.layers)} layers",
-                f"got {len(params)}",
-                "network.init(key, in_shape)",
-            )
+        if not isinstance(params, (tuple, list)) or len(params) != len(self.layers):
+            must = f"parameters must have one entry for each of {len(self.layers)} layers"
+            raise_error(must, f"got {describe(params)}", "network.init(key, in_shape)")
         saved = []
         for index, (layer, own) in enumerate(zip(self.layers, params, strict=True)):
             x, kept = as_layer(layer).forward(own, x, None if key is None else fold(key, index))
@@ -148,11 +146,6 @@ class Chain(Layer):
         """Let each layer move on the numbers that follow the data."""
         each = zip(self.layers, params, saved, strict=True)
         return tuple(as_layer(layer).refresh(own, kept) for layer, own, kept in each)
-
-
-def is_shape(value: Any) -> bool:
-    """Tell whether a value is the shape of one array, rather than a tree of shapes."""
-    return isinstance(value, tuple) and all(isinstance(n, int) for n in value)
 
 
 def _alike(layers: list[Layer], shapes: list[Any]) -> list[list[int]]:

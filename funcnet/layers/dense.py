@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from funcnet.cases import Case
 from funcnet.errors import check_floating, describe, raise_error
 from funcnet.keys import fold
-from funcnet.layers.base import Layer, Shape
+from funcnet.layers.base import Layer, Shape, check_init
 from funcnet.layers.initializers import Filled, initializer_for
 from funcnet.records import choice, part, record, replace
 
@@ -52,6 +52,7 @@ class Dense(Layer):
 
     def init(self, key: jax.Array, in_shape: Shape, dtype: Any = None) -> dict[str, jax.Array]:
         """Draw the kernel (in × out) and the bias (out)."""
+        check_init(key, in_shape)
         self.out_shape(in_shape)
         draw = self.kernel_init or initializer_for(None)
         params = {"kernel": draw(key, (in_shape[-1], self.width), dtype)}

@@ -113,7 +113,6 @@ class Parallel(Layer):
         return tuple(layer.refresh(own, kept) for layer, own, kept in each)
 
 
-
 _A = {"kernel": [[0.5, -1.0, 0.2], [1.5, 0.25, -0.7]], "bias": [0.1, -0.2, 0.3]}
 _B = {"kernel": [[0.7, 0.4], [-0.3, 0.9]], "bias": [0.0, 0.3]}
 _X = [[1.0, 2.0], [-0.5, 0.3], [0.0, -1.0], [0.7, 0.7]]

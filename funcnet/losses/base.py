@@ -24,6 +24,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from funcnet.arrays import as_array
 from funcnet.errors import check_floating, describe, raise_error
 from funcnet.metrics.base import Metric
 from funcnet.records import choice, record
@@ -51,7 +52,8 @@ class Loss(Metric):
     def forward(self, prediction: jax.Array, target: Any, weight: Any = None) -> tuple[jax.Array, Any]:
         """Return the value and what `backward` needs."""
         check_floating(prediction, "the prediction")
-        prediction = jnp.asarray(prediction)
+        prediction, target = jnp.asarray(prediction), as_array(target, "the target")
+        weight = None if weight is None else as_array(weight, "weight")
         # An array without elements carries the dtype that dprediction must have.
         like = jnp.zeros((0,), prediction.dtype)
         if jnp.finfo(prediction.dtype).bits <= 16:

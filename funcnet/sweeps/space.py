@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, NoReturn
 import jax
 import numpy as np
 
-from funcnet.errors import describe, raise_error, whole_number
+from funcnet.errors import describe, raise_error, shown, whole_number
 from funcnet.records import Number, children, integer, is_record, number, part, paths, rebuilt, record, replace
 from funcnet.training.experiment import Experiment
 
@@ -271,7 +271,7 @@ def _axis(key: Any, together: tuple[str, ...], values: list[Any]) -> _Axis:
     if isinstance(key, tuple):
         for position, value in enumerate(values):
             if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != len(key):
-                must, arrived = f"each value of {key!r} must be a tuple of {len(key)}", f"got {_short(value)}"
+                must, arrived = f"each value of {key!r} must be a tuple of {len(key)}", f"got {shown(value)}"
                 raise_error(must, f"{arrived} at position {position}", "one entry for each path")
     return _Axis(repr(key), together, values, isinstance(key, tuple))
 
@@ -354,10 +354,5 @@ def _blame(experiment: Experiment, axes: Sequence[_Axis], row: Sequence[int], er
         except (ValueError, TypeError) as alone:
             if str(alone) == str(error):
                 break
-    words = [f"value {_short(axes[i].values[row[i]])} at position {row[i]} of {axes[i].name}" for i in chosen]
+    words = [f"value {shown(axes[i].values[row[i]])} at position {row[i]} of {axes[i].name}" for i in chosen]
     raise type(error)(f"{' with '.join(words)}: {error}") from None
-
-
-def _short(value: Any) -> str:
-    words = repr(value)
-    return words if len(words) <= 60 else f"{words[:57]}…"

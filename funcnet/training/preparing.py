@@ -96,4 +96,3 @@ def _check_fit(experiment: Experiment, x: Any, y: Any, weight: Any, name: str) -
                 metric.check(prediction, counted)
     except (ValueError, TypeError) as error:
         raise type(error)(f"{name}: {error}") from None
-

@@ -190,4 +190,3 @@ def chosen_devices(experiment: Experiment, devices: Sequence[Any] | None) -> tup
     divides = experiment.batch_size is not None and experiment.batch_size % len(local) == 0
     pays = local[0].platform != "cpu" or as_layer(experiment.network).spreads
     return local if divides and pays else local[:1]
-

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from funcnet.arrays import check_set
-from funcnet.errors import raise_error
+from funcnet.errors import describe, raise_error
 
 AHEAD = 3  # batches that are read, or wait to be worked on
 
@@ -66,7 +66,11 @@ class Stream:
 
     def __init__(self, source: Any, name: str) -> None:
         self.source, self.name = source, name
-        self.samples = len(source)
+        try:
+            self.samples = len(source)
+        except Exception:  # a sparse matrix says that its length is ambiguous
+            must = f"{name} must be (x, y), or a source with a length"
+            raise_error(must, f"got {describe(source)}", f"{name}=(x, y)", TypeError)
         if self.samples == 0:
             raise_error(f"{name} must hold at least one sample", "the source has length 0", "a source with rows")
         try:
@@ -122,4 +126,3 @@ def _kinds(tree: Any) -> Any:
 def _rows(rows: np.ndarray) -> str:
     shown = ", ".join(map(str, rows[:8].tolist()))
     return f"rows {shown}" + (f" … ({len(rows)} rows)" if len(rows) > 8 else "")
-

@@ -98,4 +98,3 @@ def gather_history(history: dict[str, np.ndarray], window: Any, start: int, stop
         name: np.concatenate([history.get(name, np.zeros(0, column.dtype)), np.asarray(column)[places]])
         for name, column in window.items()
     }
-

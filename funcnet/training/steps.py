@@ -379,4 +379,3 @@ def epoch_metrics(experiment: Experiment, sums: Sums) -> dict[str, jax.Array]:
         metrics["gradient_norm"] = length if summed else mean(length, sums.weight)
     each = zip(experiment.metrics, sums.metrics, strict=True)
     return metrics | {f"train_{metric.name}": metric.value(own).astype(loss.dtype) for metric, own in each}
-
