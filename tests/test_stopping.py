@@ -85,9 +85,7 @@ def test_training_stops_where_the_loop_would(patience, min_delta):
     assert run.stopped == ("epochs" if stop is None else "patience")
     assert run.epochs - 1 == (59 if stop is None else stop)
     assert len(run.history["validation_loss"]) == run.epochs - 1 + 1
-    np.testing.assert_array_equal(
-        run.history["validation_loss"], free.history["validation_loss"][: run.epochs - 1 + 1]
-    )
+    np.testing.assert_array_equal(run.history["validation_loss"], free.history["validation_loss"][: run.epochs - 1 + 1])
     losses = run.history["validation_loss"]
     assert run.best_epoch == np.argmin(losses) < len(losses) - 1
     found = fn.evaluate(fn.mlp(12, 1, activation=fn.tanh), fn.MeanSquaredError(), run.best_params, *samples(seed=1))[

@@ -249,6 +249,22 @@ def test_infinite_logits_that_are_right():
     assert fn.SigmoidCrossEntropy()(z, 1 - t) == np.inf
 
 
+@pytest.mark.parametrize(
+    ("q", "target", "value", "slope"),
+    [
+        (0.0, 1.0, 87.33655, -8.507059e37),
+        (1e-9, 1.0, 20.723267, -1e9),
+        (1.0, 1.0, 0.0, -1.0),
+        (1.0, 0.0, 16.635532, 2**24),
+    ],
+)
+def test_probabilities_at_the_ends(q, target, value, slope):
+    """The column of funcnet in docs/conventions.md."""
+    found, gradient = both(fn.BinaryCrossEntropy(), jnp.asarray([q], jnp.float32), jnp.asarray([target], jnp.float32))
+    np.testing.assert_allclose(found, value, rtol=1e-6)
+    np.testing.assert_allclose(gradient, [slope], rtol=1e-6)
+
+
 class Plain:
     """A loss from elsewhere, with nothing but the two methods."""
 
