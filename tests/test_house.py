@@ -31,7 +31,7 @@ PROTOCOLS = {name for name, value in vars(funcnet.protocols).items() if isinstan
 TWINS = {"Programs", "Settings", "Progress"}
 LONG_FUNCTIONS = {"funcnet.checking.diagnosis._patterns", "funcnet.checking.judge.judge", "funcnet.checking.run.check"}
 LONG_FUNCTIONS |= {"funcnet.sweeps.lanes.programs_for"}
-LONG_FILES = {"funcnet.sweeps.engine", "funcnet.sweeps.space", "funcnet.training.steps"}
+LONG_FILES = {"funcnet.sweeps.engine", "funcnet.sweeps.space"}
 GUESSES = 32  # calls of hasattr and getattr: 30 are due
 SUPPRESSIONS = 11
 

@@ -29,7 +29,8 @@ from experiments.claims._descent import RATES, problems, race, seconds_an_epoch
 from experiments.study import Table
 from funcnet.layers.activate import as_layer
 from funcnet.training.state import Data
-from funcnet.training.steps import batches, begin, take, update
+from funcnet.training.steps import batches, begin
+from funcnet.training.updates import take, update
 
 SIZES = {"1": 1, "4": 4, "16": 16, "64": 64, "256": 256, "whole set": None}
 TARGETS = {"logistic regression": 0.16, "network": 0.03}

@@ -30,7 +30,8 @@ from funcnet.results.figures import COLOURS
 from funcnet.results.summary import mean_deviation_half_width
 from funcnet.sweeps.lanes import stack
 from funcnet.training.state import Data
-from funcnet.training.steps import batches, begin, take, update
+from funcnet.training.steps import batches, begin
+from funcnet.training.updates import take, update
 
 NETWORK = fn.mlp(64, 10)
 STRENGTHS = tuple(float(f"{strength:.3g}") for strength in 10.0 ** np.arange(-5, -0.9, 0.5))

@@ -23,7 +23,8 @@ from funcnet.sweeps.engine import Engine, Options, Trial, groups
 from funcnet.text import counted, html_table, text_table
 from funcnet.training.experiment import Experiment
 from funcnet.training.state import Data
-from funcnet.training.steps import begin, sample_count, take, update
+from funcnet.training.steps import begin, sample_count
+from funcnet.training.updates import take, update
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from funcnet.layers.activate import as_layer
 from funcnet.layers.base import samples_of, shapes_of
 from funcnet.records import canonical
 from funcnet.targets import blank
-from funcnet.training import steps
+from funcnet.training import updates
 from funcnet.training.experiment import Experiment, stopping_rules
 from funcnet.training.state import Data, columns, monitored
 
@@ -55,7 +55,7 @@ def prepare(
 
 def _shapes_of_params(experiment: Experiment, x: Any) -> Any:
     """Return the shapes and dtypes of the parameters that the network would draw for such features."""
-    shapes, real = shapes_of(steps.features(experiment, x)), steps.real_dtype(experiment)
+    shapes, real = shapes_of(updates.features(experiment, x)), updates.real_dtype(experiment)
     return jax.eval_shape(lambda key: as_layer(experiment.network).init(key, shapes, real), jax.random.key(0))
 
 
@@ -82,9 +82,9 @@ def kinds(x: Any) -> str:
 
 def _check_fit(experiment: Experiment, x: Any, y: Any, weight: Any, name: str) -> None:
     """Check features against the network, and targets against what it would predict for them."""
-    network, real = as_layer(experiment.network), steps.real_dtype(experiment)
+    network, real = as_layer(experiment.network), updates.real_dtype(experiment)
     try:
-        samples = steps.features(experiment, x)
+        samples = updates.features(experiment, x)
         network.check_input(samples)
         shape = network.out_shape(shapes_of(samples))
         if isinstance(shape, tuple):

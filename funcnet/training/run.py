@@ -16,7 +16,8 @@ from funcnet.objective import block_rows
 from funcnet.records import canonical, replace
 from funcnet.training.experiment import Experiment, endings
 from funcnet.training.state import DIVERGED, NEVER, WINDOW, State, columns, gather_history
-from funcnet.training.steps import computing, features, measure, read
+from funcnet.training.steps import measure
+from funcnet.training.updates import computing, features, read
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)

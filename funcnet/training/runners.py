@@ -20,6 +20,7 @@ from funcnet.training import steps
 from funcnet.training.experiment import Experiment
 from funcnet.training.sources import SourceError, Stream
 from funcnet.training.state import Data, State
+from funcnet.training.updates import computing, features, in_dtype, read, spread_over
 
 
 def options(platform: str) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def walk_program(devices: tuple[Any, ...]) -> Any:
     mesh = Mesh(np.asarray(devices), ("batch",)) if len(devices) > 1 else None
 
     def walk(experiment: Experiment, state: State, data: Data, until: Any, updates: Any) -> State:
-        with steps.spread_over(mesh):
+        with spread_over(mesh):
             return steps.walk(experiment, state, data, until, updates)
 
     return jax.jit(walk, compiler_options=options(devices[0].platform), donate_argnames="state")
@@ -166,15 +167,15 @@ _order = jax.jit(steps.batches, static_argnames="samples")
 @jax.jit
 def _sums(experiment: Experiment, params: Any, batch: Any) -> Any:
     x, y, weight = batch
-    low, x = steps.computing(experiment, (params, steps.read(experiment, x)))
+    low, x = computing(experiment, (params, read(experiment, x)))
     measured = (*experiment.loss.metrics(), *experiment.metrics)
-    y = steps.in_dtype(experiment, y)
+    y = in_dtype(experiment, y)
     return sums_of(as_layer(experiment.network), experiment.loss, measured, low, (x, y, weight))
 
 
 def _read(experiment: Experiment, stream: Stream) -> Any:
     return jax.tree.map(
-        lambda s: jax.ShapeDtypeStruct((1, *s.shape), s.dtype), steps.features(experiment, stream.example[0])
+        lambda s: jax.ShapeDtypeStruct((1, *s.shape), s.dtype), features(experiment, stream.example[0])
     )
 
 

@@ -18,26 +18,20 @@ A run diverges at the first update whose loss is not finite, or at the end of an
 ends with that epoch. The best parameters stay; before there are any, those are the initial ones.
 """
 
-import contextlib
-import contextvars
-from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding
-from jax.sharding import PartitionSpec as Spec
 
 from funcnet.keys import fold, from_seed, order
 from funcnet.layers.activate import as_layer
-from funcnet.layers.base import samples_of, shapes_of
-from funcnet.objective import Terms, evaluate, mean, penalised, terms
+from funcnet.layers.base import shapes_of
+from funcnet.objective import evaluate, mean
 from funcnet.training.experiment import Experiment, stopping_rules, watches_gradient
 from funcnet.training.state import DIVERGED, NEVER, WINDOW, Data, Moving, State, Sums, columns, monitored
 from funcnet.training.stopping import oriented, worst
-from funcnet.trees import all_finite, global_norm, leaves_by_path, map_leaves, select
-
-TRANSFORM = 0x7472  # apart from the numbers by which chains fold keys for their layers
+from funcnet.training.updates import computing, features, in_dtype, read, real_dtype, take, update
+from funcnet.trees import all_finite, global_norm, map_leaves, select
 
 
 def begin(experiment: Experiment, data: Data, start: Any = None) -> State:
@@ -77,11 +71,6 @@ def begin(experiment: Experiment, data: Data, start: Any = None) -> State:
     )
 
 
-def real_dtype(experiment: Experiment) -> Any:
-    """Return the dtype of the parameters, in which floating features are read."""
-    return jnp.zeros(()).dtype if experiment.dtype is None else jnp.dtype(experiment.dtype)
-
-
 def no_sums(experiment: Experiment, data: Data, params: Any) -> Sums:
     """Return the sums of no batch."""
     none = jnp.zeros(())
@@ -96,23 +85,6 @@ def no_sums(experiment: Experiment, data: Data, params: Any) -> Sums:
 
         metrics = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(measured, params, *few))
     return Sums(none, none, none, gradient, metrics)
-
-
-def read(experiment: Experiment, x: Any, key: Any = None) -> Any:
-    """Return features as the network gets them: transformed, floating ones in the dtype of the parameters."""
-    return in_dtype(experiment, x if experiment.transform is None else experiment.transform(x, key))
-
-
-def in_dtype(experiment: Experiment, tree: Any) -> Any:
-    """Return features or targets with floating ones in the dtype of the parameters."""
-    dtype = real_dtype(experiment)
-    return jax.tree.map(lambda a: a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree)
-
-
-def features(experiment: Experiment, x: Any) -> Any:
-    """Return shapes and dtypes of one sample as the network gets it."""
-    two = jax.tree.map(lambda a: jax.ShapeDtypeStruct((2, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype)), x)
-    return samples_of(jax.eval_shape(lambda x: read(experiment, x), two))
 
 
 def advance(experiment: Experiment, state: State, data: Data, until: Any) -> State:
@@ -207,41 +179,6 @@ def batches(experiment: Experiment, epoch: jax.Array, samples: int) -> tuple[jax
     return rows.reshape(count, size), (jnp.arange(count * size) < samples).reshape(count, size)
 
 
-def take(data: Data, rows: Any, present: Any) -> tuple[Any, Any, Any]:
-    """Return features, targets and weights of some samples, all without `rows`; those not present weigh 0."""
-
-    # The numbers of an order are in range: nothing is to be checked or clipped.
-    def of(a: jax.Array) -> jax.Array:
-        return a if rows is None else a.at[rows].get(mode="promise_in_bounds")
-
-    x, y, weight = spread(jax.tree.map(of, (data.x, data.y, data.weight)))
-    if present is None:
-        return x, y, weight
-    real = jnp.zeros(()).dtype
-    if weight is None:
-        return x, y, present.astype(real)
-    return x, y, jnp.where(present.reshape(-1, *[1] * (weight.ndim - 1)), weight, 0)
-
-
-_MESH: contextvars.ContextVar[Any] = contextvars.ContextVar("mesh", default=None)
-
-
-@contextlib.contextmanager
-def spread_over(mesh: Any) -> Iterator[None]:
-    """Spread batches over the devices of a mesh, in functions traced inside; None for one device."""
-    token = _MESH.set(mesh)
-    try:
-        yield
-    finally:
-        _MESH.reset(token)
-
-
-def spread(batch: Any) -> Any:
-    """Return a batch whose samples are spread over the devices; the compiler adds up what they find."""
-    mesh = _MESH.get()
-    return batch if mesh is None else jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, Spec("batch")))
-
-
 def open_epoch(state: State) -> State:
     """Return the state with its sums at 0."""
     return state._replace(sums=jax.tree.map(jnp.zeros_like, state.sums))
@@ -273,54 +210,6 @@ def step(experiment: Experiment, moving: Moving, batch: tuple[Any, Any, Any]) ->
             jax.tree.map(jnp.add, sums.metrics, each),
         ),
     )
-
-
-def update(
-    experiment: Experiment, key: jax.Array, params: Any, slots: Any, step: jax.Array, batch: tuple[Any, Any, Any]
-) -> tuple[Any, Any, Terms]:
-    """Return the next parameters and slots, and the terms of the batch before the update."""
-    optimizer, regularizer, before = experiment.optimizer, experiment.regularizer, params
-    x, y, weight = batch
-    y = in_dtype(experiment, y)
-    key = fold(key, step)
-    turned = None if experiment.transform is None else fold(key, TRANSFORM)
-    found = passes(experiment, params, read(experiment, x, turned), y, weight, key)
-    found = penalised(found, regularizer, params)
-    if experiment.freeze:
-        still = map_leaves(lambda path, g: jnp.zeros_like(g) if frozen(experiment, path) else g, found.gradient)
-        found = found._replace(gradient=still)
-    if regularizer is not None and regularizer.proximal:
-        params, slots = optimizer.proximal_update(regularizer, found.gradient, slots, params)
-    else:
-        updates, slots = optimizer.update(found.gradient, slots, params)
-        params = jax.tree.map(jnp.add, params, updates)
-    params = as_layer(experiment.network).refresh(params, found.saved)
-    if experiment.freeze:
-        held = leaves_by_path(before)
-        params = map_leaves(lambda path, w: held[path] if frozen(experiment, path) else w, params)
-    return params, slots, found
-
-
-def frozen(experiment: Experiment, path: str) -> bool:
-    """Tell whether a leaf of the parameters lies at or below a frozen path."""
-    return any(path == above or path.startswith(f"{above}.") for above in experiment.freeze)
-
-
-def passes(experiment: Experiment, params: Any, x: Any, y: Any, weight: Any, key: Any) -> Terms:
-    """Run both passes, in the dtype that the experiment computes in; the gradient has that of the parameters."""
-    if experiment.compute is None:
-        return terms(experiment.network, experiment.loss, params, x, y, weight=weight, key=key)
-    low, x = computing(experiment, (params, x))
-    found = terms(experiment.network, experiment.loss, low, x, y, weight=weight, key=key)
-    return found._replace(gradient=jax.tree.map(lambda g, w: g.astype(w.dtype), found.gradient, params))
-
-
-def computing(experiment: Experiment, tree: Any) -> Any:
-    """Return a tree with floating leaves in the dtype that the passes compute in."""
-    if experiment.compute is None:
-        return tree
-    dtype = jnp.dtype(experiment.compute)
-    return jax.tree.map(lambda a: a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree)
 
 
 def measure(experiment: Experiment, params: Any, held: tuple[Any, Any, Any]) -> dict[str, jax.Array]:
