@@ -41,6 +41,7 @@ def test_it_is_the_chain_in_rows(name, keyed, rng):
 
 
 def test_what_has_no_form_in_columns_stays_in_rows():
+    @fn.record
     class Other(fn.Dense):
         pass
 
