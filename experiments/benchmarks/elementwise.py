@@ -113,7 +113,7 @@ def _rule(ours: Any, theirs: Any, in_torch: str, z: np.ndarray, dy: np.ndarray, 
 
 
 def _without_copies(forward: Any) -> Any:
-    """Compile x -> (y, what is kept); where that is y, the program does not write it twice."""
+    """Compile x -> (y, what is kept); where that is x or y, the program does not write it again."""
     place = None
 
     @jax.jit
@@ -121,14 +121,14 @@ def _without_copies(forward: Any) -> Any:
         nonlocal place
         y, kept = forward(x)
         leaves, tree = jax.tree.flatten(kept)
-        place = tree, [leaf is y for leaf in leaves]
-        return y, [leaf for leaf in leaves if leaf is not y]
+        place = tree, ["y" if leaf is y else "x" if leaf is x else "" for leaf in leaves]
+        return y, [leaf for leaf in leaves if leaf is not y and leaf is not x]
 
     def run(x: jax.Array) -> tuple[jax.Array, Any]:
         y, others = program(x)
-        tree, same = place
+        tree, names = place
         rest = iter(others)
-        return y, tree.unflatten(y if one else next(rest) for one in same)
+        return y, tree.unflatten({"x": x, "y": y}[name] if name else next(rest) for name in names)
 
     return run
 
