@@ -106,7 +106,14 @@ def experiment(new):
     """An experiment that is made of new concepts where there are some."""
     network = fn.Chain(fn.Dense(4), made(new["activations"]), made(new["layers"]), fn.Dense(2))
     return fn.Experiment(
-        network, made(new["losses"]), fn.SGD(0.05), made(new["regularizers"]), batch_size=5, epochs=3, seed=1
+        network,
+        made(new["losses"]),
+        type(made(new["optimizers"]))(type(made(new["schedules"]))(0.02, steps=50)),
+        made(new["regularizers"]),
+        metrics=(made(new["metrics"]),),
+        batch_size=5,
+        epochs=3,
+        seed=1,
     )
 
 
@@ -116,6 +123,7 @@ def test_new_concepts_train_sweep_and_are_saved(experiment, rng, tmp_path):
     history = np.asarray(run.history["train_loss"])
     assert history.shape == (3,)
     assert history[-1] < history[0]
+    assert np.all(np.isfinite(run.history["validation_drift"]))
     trials = fn.grid(experiment, {"network.layers.2.gain": [0.5, 1.0], "regularizer.strength": [0.0, 0.1]})
     rows = fn.sweep(trials, (x, y), (x[:7], y[:7]), lanes=2).rows
     assert len(rows) == 4

@@ -22,7 +22,7 @@ class Drift(MeanMetric):
 
     def samples(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         """Return each sample's mean of p − t."""
-        return jnp.mean(prediction - target, axis=-1)
+        return jnp.mean(prediction - target.astype(prediction.dtype), axis=-1)
 
 
 CASES = (

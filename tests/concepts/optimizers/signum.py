@@ -48,7 +48,9 @@ class Signum(Optimizer):
     def direction(self, gradient: Any, rate: jax.Array, state: SignumState, params: Any) -> tuple[Any, SignumState]:
         """Return −η sign(m)."""
         first = averages(rounded(self.beta, gradient), state.first, gradient)
-        return jax.tree.map(lambda m: -rate.astype(m.dtype) * jnp.sign(m), first), state._replace(first=first)
+        # 0 m is NaN where m is not finite: a failure stays visible.
+        updates = jax.tree.map(lambda m: -rate.astype(m.dtype) * (jnp.sign(m) + 0 * m), first)
+        return updates, state._replace(first=first)
 
 
 CASES = (
