@@ -14,7 +14,7 @@ from test_sweep import BASE, TEST, TRAIN, VALIDATION, fingerprints, sweep
 
 import funcnet as fn
 from funcnet.sweeps.checks import checked_data
-from funcnet.sweeps.engine import Trial
+from funcnet.sweeps.chunks import Trial
 from funcnet.sweeps.workers import run_part
 
 TRIALS = fn.grid(BASE, {"seed": range(20)})  # two chunks of 4 lanes on 2 devices, and some

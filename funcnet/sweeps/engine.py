@@ -19,47 +19,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from funcnet.sweeps.chunks import Chunk, Trial, by_number, gathered, joined, rows_of
 from funcnet.sweeps.hosts import spans_processes, to_host
 from funcnet.sweeps.lanes import Programs, in_columns, lanes_for, programs_for, stack
 from funcnet.sweeps.store import Finished
-from funcnet.training.describe import describe_experiment, hashes
 from funcnet.training.experiment import Experiment, endings, stopping_rules
 from funcnet.training.state import NEVER, WINDOW, Data, State
 from funcnet.training.steps import begin
 
 SEGMENT_SECONDS = 1.0  # how long the host waits for a segment before it looks again
-
-
-@dataclasses.dataclass(slots=True)
-class Trial:
-    """One experiment on its way through the lanes."""
-
-    experiment: Experiment
-    key: str
-    trajectory: str
-    curves: dict[str, list[np.ndarray]] = dataclasses.field(default_factory=dict)
-    epochs: int = 0
-    seconds: float = 0.0
-
-    @classmethod
-    def of(cls, experiment: Experiment) -> "Trial":
-        """Describe an experiment and hash it."""
-        # The description is made anew when the trial has ended: kept for all, it would be most of the memory.
-        return cls(experiment, *hashes(describe_experiment(experiment)))
-
-    def column(self, name: str) -> np.ndarray:
-        """Return a column of the history as far as it goes."""
-        pieces = self.curves.get(name, [])
-        return np.concatenate(pieces) if pieces else np.zeros(0)
-
-
-@dataclasses.dataclass
-class Chunk:
-    """Trials in lanes, all at one epoch."""
-
-    trials: list[Trial]
-    state: State  # on the devices, or on the host while parked
-    epoch: int
 
 
 @dataclasses.dataclass
@@ -130,16 +98,16 @@ class Engine:
     def _unpark(self, epoch: int) -> Chunk:
         chunks, width = self.parked.pop(epoch), self.programs.width
         trials = [trial for chunk in chunks for trial in chunk.trials]
-        state = _gather([chunk.state for chunk in chunks], width)
+        state = gathered([chunk.state for chunk in chunks], width)
         if len(trials) > width:
-            rest = [jax.tree.map(lambda leaf: _rows(leaf, slice(width, None)), _joined([c.state for c in chunks]))]
+            rest = [jax.tree.map(lambda leaf: rows_of(leaf, slice(width, None)), joined([c.state for c in chunks]))]
             self.parked[epoch] = [Chunk(trials[width:], rest[0], epoch)]
         return Chunk(trials[:width], state, epoch)
 
     def park(self, chunk: Chunk, lanes: Sequence[int]) -> None:
         """Put the trials of some lanes aside."""
         index = np.asarray(lanes)
-        state = jax.tree.map(lambda leaf: _rows(to_host(leaf), index), chunk.state)
+        state = jax.tree.map(lambda leaf: rows_of(to_host(leaf), index), chunk.state)
         self.parked.setdefault(chunk.epoch, []).append(Chunk([chunk.trials[i] for i in lanes], state, chunk.epoch))
 
     def _experiment(self, trials: Sequence[Trial]) -> Experiment:
@@ -215,7 +183,7 @@ class Engine:
         bad = to_host(state.first_bad_step)
         final = None
         if self.options.keep == "state":
-            final = jax.tree.map(lambda leaf: _rows(to_host(leaf), index), state._replace(history={}))
+            final = jax.tree.map(lambda leaf: rows_of(to_host(leaf), index), state._replace(history={}))
         finished = []
         for place, i in enumerate(lanes):
             trial = chunk.trials[i]
@@ -237,7 +205,7 @@ class Engine:
                     metrics,
                     curves,
                     None if self.options.keep == "metrics" else jax.tree.map(lambda leaf, p=place: leaf[p], params),
-                    None if final is None else _named(jax.tree.map(lambda leaf, p=place: _rows(leaf, p), final)),
+                    None if final is None else by_number(jax.tree.map(lambda leaf, p=place: rows_of(leaf, p), final)),
                 )
             )
         self.emit(finished)
@@ -256,7 +224,7 @@ class Engine:
             stay = [i for i, trial in enumerate(chunk.trials) if trial.key in keys]
             leave = [i for i, trial in enumerate(chunk.trials) if trial.key not in keys]
             if leave:
-                full = Chunk(chunk.trials, _gather([chunk.state], self.programs.width), epoch)
+                full = Chunk(chunk.trials, gathered([chunk.state], self.programs.width), epoch)
                 for start in range(0, len(leave), self.programs.width):
                     self.finish(full, leave[start : start + self.programs.width], stopped="halved")
             if stay:
@@ -298,18 +266,8 @@ class Engine:
         state = jax.tree.unflatten(tree, [leaves[str(i)] for i in range(tree.num_leaves)])
         state = jax.tree.map(lambda leaf: leaf[None], state)
         history = {name: np.zeros((1, WINDOW), jnp.zeros(()).dtype) for name in curves}
-        state = state._replace(epoch=np.int32(epochs), step=leaves["step"], history=history)
+        state = state._replace(epoch=np.int32(epochs), batch=np.int32(0), step=leaves["step"], history=history)
         self.parked.setdefault(epochs, []).append(Chunk([trial], state, epochs))
-
-
-def groups(trials: Sequence[Trial], own_order: bool) -> list[list[Trial]]:
-    """Group trials by program, and by the order of the samples that they share; in the order of their first trial."""
-    found: dict[Any, list[Trial]] = {}
-    for trial in trials:
-        shapes = tuple(np.shape(leaf) for leaf in jax.tree.leaves(trial.experiment))
-        seed = None if own_order else int(trial.experiment.data_seed)
-        found.setdefault((jax.tree.structure(trial.experiment), shapes, seed), []).append(trial)
-    return list(found.values())
 
 
 def programs_of(example: Experiment, data: Data, devices: tuple[Any, ...], options: Options) -> Programs:
@@ -318,29 +276,3 @@ def programs_of(example: Experiment, data: Data, devices: tuple[Any, ...], optio
     lanes = options.lanes or lanes_for(example, data, devices[0].platform)
     columns = cpu and in_columns(example, data)
     return programs_for(jax.tree.structure(example), lanes, devices, columns, options.own_order)
-
-
-def _rows(leaf: Any, index: Any) -> Any:
-    """Take lanes out of a leaf; what all lanes share has none."""
-    return leaf[index] if np.ndim(leaf) else leaf
-
-
-def _joined(states: Sequence[State]) -> State:
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves) if np.ndim(leaves[0]) else leaves[0], *states)
-
-
-def _gather(states: Sequence[State], width: int) -> State:
-    """Put parked states into the lanes, the rest of them filled with copies that never run."""
-
-    def one(*leaves: Any) -> Any:
-        if not np.ndim(leaves[0]):
-            return leaves[0]
-        rows = np.concatenate(leaves)[:width]
-        return np.concatenate([rows, np.repeat(rows[:1], width - len(rows), axis=0)])
-
-    return jax.tree.map(one, *states)
-
-
-def _named(state: State) -> dict[str, np.ndarray]:
-    leaves = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
-    return leaves | {"step": np.asarray(state.step)}

@@ -86,84 +86,91 @@ def in_columns(experiment: Experiment, data: Data) -> bool:
     return free and vectors and computes_in_columns(experiment.network)
 
 
-@functools.lru_cache(maxsize=64)
-def programs_for(structure: Any, lanes: int, devices: tuple[Any, ...], columns: bool, own_order: bool) -> Programs:
-    """Return the compiled functions of a structure; asked for twice, they are the same, and compile once.
+class _Lanes:
+    """Training's functions for one structure, mapped over the lanes; nothing about training is written twice."""
 
-    The functions are those of training, mapped over the lanes; nothing about training is written twice.
-    """
-    cpu = devices[0].platform == "cpu"
-    # A lane's products are too small to share among threads: each device keeps to its core.
-    options = {"xla_cpu_multi_thread_eigen": False} if cpu else {}
-    mesh = Mesh(np.asarray(devices), ("lanes",))
-    example = jax.tree.unflatten(structure, [0] * structure.num_leaves)
+    def __init__(self, structure: Any, columns: bool, own_order: bool) -> None:
+        self.example = jax.tree.unflatten(structure, [0] * structure.num_leaves)
+        self.columns, self.own_order = columns, own_order
+        self.axes, self.state_axes = self.over(0, None)
 
-    def over(value: Any, shared: Any) -> tuple[Any, Any]:
-        experiment = _with(jax.tree.map(lambda _: value, example), data_seed=value if own_order else shared)
+    def over(self, value: Any, shared: Any) -> tuple[Any, Any]:
+        """Return an experiment and a state that hold `value` where lanes differ, and `shared` where they do not."""
+        experiment = jax.tree.map(lambda _: value, self.example)
         state = State(*[value] * len(State._fields))._replace(**dict.fromkeys(_SHARED, shared))
-        return experiment, state
+        return _with(experiment, data_seed=value if self.own_order else shared), state
 
-    axes, state_axes = over(0, None)
-    specs, state_specs = over(Spec("lanes"), Spec())
-    lane = Spec("lanes")
-
-    def turned(state: State) -> State:
-        if not columns:
+    def turned(self, state: State) -> State:
+        """Transpose the kernels in a state, where lanes compute in columns."""
+        if not self.columns:
             return state
         params, slots, best, sums = transposed((state.params, state.slots, state.best_params, state.sums))
         return state._replace(params=params, slots=slots, best_params=best, sums=sums)
 
-    def start(experiment: Experiment, data: Data, given: Any) -> State:
-        return jax.vmap(lambda e: begin(e, data, given), in_axes=(axes,), out_axes=state_axes)(experiment)
+    def begin(self, experiment: Experiment, data: Data, start: Any) -> State:
+        """Draw all parameters."""
+        mapped = jax.vmap(lambda e: begin(e, data, start), in_axes=(self.axes,), out_axes=self.state_axes)
+        return mapped(experiment)
 
-    def run(experiment: Experiment, state: State, data: Data, until: jax.Array) -> Any:
-        limit = experiment.epochs
-        if columns:
+    def advance(self, experiment: Experiment, state: State, data: Data, until: jax.Array) -> Any:
+        """Run epochs until `until`; a lane that has ended keeps its state."""
+        limit, axes = experiment.epochs, self.axes
+        if self.columns:
             experiment = _with(experiment, network=Columns(experiment.network))
-        in_axes = (_with(axes, network=Columns(axes.network)) if columns else axes, state_axes)
-        one = jax.vmap(lambda e, s: run_epoch(e, s, data), in_axes=in_axes, out_axes=state_axes)
+            axes = _with(axes, network=Columns(axes.network))
+        in_axes = (axes, self.state_axes)
+        one = jax.vmap(lambda e, s: run_epoch(e, s, data), in_axes=in_axes, out_axes=self.state_axes)
 
         def active(state: State) -> jax.Array:
             return (state.reason == 0) & (state.epoch < limit)
 
-        def without(state: Any) -> Any:
-            return state._replace(**dict.fromkeys(_SHARED))
-
         def body(carry: Any) -> Any:
             state, ran = carry
             going = active(state)
-            after = one(experiment, state)
-            kept = {name: getattr(after, name) for name in _SHARED}
-            frozen = jax.tree.map(
-                lambda new, old: jnp.where(going.reshape(-1, *[1] * (new.ndim - 1)), new, old),
-                without(after),
-                without(state),
-            )
-            return frozen._replace(**kept), ran + going.astype(ran.dtype)
+            return _frozen(going, one(experiment, state), state), ran + going.astype(ran.dtype)
 
-        start = (turned(state), jnp.zeros(limit.shape, jnp.int32))
+        start = (self.turned(state), jnp.zeros(limit.shape, jnp.int32))
         state, ran = jax.lax.while_loop(lambda c: (c[0].epoch < until) & jnp.any(active(c[0])), body, start)
         # A device whose lanes have all ended leaves the loop early; the clock shows the same on every device.
         steps = state.step // jnp.maximum(state.epoch, 1)
-        return turned(state._replace(epoch=until, step=steps * until)), ran
+        return self.turned(state._replace(epoch=until, step=steps * until)), ran
 
-    def judge(experiment: Experiment, params: Any, held: Any) -> Any:
-        def lane(experiment: Experiment, params: Any) -> Any:
-            return measure(experiment, params, held)
+    def measure(self, experiment: Experiment, params: Any, held: Any) -> Any:
+        """Measure a held-out set."""
+        return jax.vmap(lambda e, p: measure(e, p, held), in_axes=(self.axes, 0))(experiment, params)
 
-        return jax.vmap(lane, in_axes=(axes, 0))(experiment, params)
+
+def _frozen(going: jax.Array, after: State, before: State) -> State:
+    """Return the state after an epoch, with lanes that do not go on as they were before; the clock goes on."""
+
+    def one(new: jax.Array, old: jax.Array) -> jax.Array:
+        return jnp.where(going.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    shared: dict[str, Any] = dict.fromkeys(_SHARED)
+    kept = {name: value for name, value in after._asdict().items() if name in shared}
+    return jax.tree.map(one, after._replace(**shared), before._replace(**shared))._replace(**kept)
+
+
+@functools.lru_cache(maxsize=64)
+def programs_for(structure: Any, lanes: int, devices: tuple[Any, ...], columns: bool, own_order: bool) -> Programs:
+    """Return the compiled functions of a structure; asked for twice, they are the same, and compile once."""
+    # A lane's products are too small to share among threads: each device keeps to its core.
+    options = {"xla_cpu_multi_thread_eigen": False} if devices[0].platform == "cpu" else {}
+    mesh, lane = Mesh(np.asarray(devices), ("lanes",)), Spec("lanes")
+    mapped = _Lanes(structure, columns, own_order)
+    specs, state_specs = mapped.over(lane, Spec())
 
     def compiled(function: Any, in_specs: Any, out_specs: Any, donate: tuple[int, ...] = ()) -> Any:
-        mapped = jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
-        program = jax.jit(mapped, compiler_options=options, donate_argnums=donate)
+        spread = jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
+        program = jax.jit(spread, compiler_options=options, donate_argnums=donate)
         if not spans_processes(devices):
             return program
         return lambda *arguments: program(*to_devices(mesh, in_specs, arguments))
 
     return Programs(
-        begin=compiled(start, (specs, Spec(), Spec()), state_specs),
-        advance=compiled(run, (specs, state_specs, Spec(), Spec()), (state_specs, lane), (1,)),
-        measure=compiled(judge, (specs, lane, Spec()), lane),
+        begin=compiled(mapped.begin, (specs, Spec(), Spec()), state_specs),
+        advance=compiled(mapped.advance, (specs, state_specs, Spec(), Spec()), (state_specs, lane), (1,)),
+        measure=compiled(mapped.measure, (specs, lane, Spec()), lane),
         lanes=lanes,
         width=lanes * len(devices),
         everywhere=NamedSharding(mesh, Spec()),

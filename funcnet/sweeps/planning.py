@@ -18,8 +18,9 @@ import numpy as np
 
 from funcnet.results.varying import architecture
 from funcnet.sweeps.checks import Job, checked_job
+from funcnet.sweeps.chunks import Trial, groups
 from funcnet.sweeps.devices import idle_cores_hint, idle_lanes_hint
-from funcnet.sweeps.engine import Engine, Options, Trial, groups
+from funcnet.sweeps.engine import Engine, Options
 from funcnet.text import counted, html_table, text_table
 from funcnet.training.experiment import Experiment
 from funcnet.training.state import Data

@@ -19,8 +19,9 @@ from funcnet.interrupts import stop_requests
 from funcnet.results.table import Results
 from funcnet.results.varying import judged_apart
 from funcnet.sweeps.checks import Job, checked_job
+from funcnet.sweeps.chunks import Trial, groups
 from funcnet.sweeps.devices import available_cores, idle_cores_hint, idle_lanes_hint
-from funcnet.sweeps.engine import Engine, Interrupted, Options, Trial, groups
+from funcnet.sweeps.engine import Engine, Interrupted, Options
 from funcnet.sweeps.halving import Halving
 from funcnet.sweeps.hosts import agreed, spans_processes
 from funcnet.sweeps.lanes import lanes_for

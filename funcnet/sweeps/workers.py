@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcnet.errors import describe, raise_error
-from funcnet.sweeps.engine import Engine, Interrupted, Options, Trial
+from funcnet.sweeps.chunks import Trial
+from funcnet.sweeps.engine import Engine, Interrupted, Options
 from funcnet.sweeps.store import Finished
 from funcnet.training.describe import real_dtype
 from funcnet.training.experiment import Experiment
