@@ -34,6 +34,7 @@ import jax.numpy as jnp
 
 from funcnet import protocols
 from funcnet.errors import describe, raise_error
+from funcnet.keys import from_seed
 from funcnet.layers.activate import as_layer
 from funcnet.layers.base import Layer, Shape, samples_of
 from funcnet.layers.walk import walk
@@ -169,7 +170,7 @@ def cost(
     x = _samples(in_shape, batch, dtype if input_dtype is None else input_dtype)
     shape = jax.tree.map(lambda leaf: leaf.shape[1:], x)
     layer.check_input(samples_of(x))
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.eval_shape(lambda: from_seed(0))
     params = jax.eval_shape(lambda key: layer.init(key, shape, dtype), key)
 
     rows: list[LayerCost] = []

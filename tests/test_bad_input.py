@@ -342,6 +342,8 @@ DOORS = {
     "changes": lambda v: fn.replace(classifier(), v),
     "path": lambda v: fn.replace(classifier(), {v if isinstance(v, str) else "seed": v}),
     "record": lambda v: fn.replace(v, {"seed": 1}),
+    "preset": lambda v: fn.preset("torch", v),
+    "library": lambda v: fn.preset(v, "adam"),
     "saved path": lambda v: fn.load(v),
     "saved tree": lambda v: fn.save("/nowhere/at/all", {"f": len, "v": v}),
     "grid": lambda v: fn.grid(classifier(), v),

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import funcnet as fn
 from funcnet import keys
 
 
@@ -102,3 +103,23 @@ def test_any_kind_of_key(implementation):
     raw = jax.random.key_data(typed)
     assert np.array_equal(keys.fold(raw, 1), jax.random.key_data(derived[1]))
     assert np.array_equal(keys.uniform(raw, (4,)), keys.uniform(typed, (4,)))
+
+
+@pytest.mark.parametrize("generator", ["rbg", "unsafe_rbg"])
+def test_a_seed_means_the_same_under_another_default_generator(generator):
+    """Initial parameters, orders, dropout and random coordinates follow the seed alone, not JAX's default."""
+    x = np.linspace(-1, 1, 36, dtype=np.float32).reshape(12, 3)
+    y = (np.arange(12) % 2).astype(np.int32)
+    network = fn.mlp(4, 2, dropout=0.3)
+
+    def runs():
+        sgd = fn.Experiment(network, fn.SoftmaxCrossEntropy(), fn.SGD(0.1), batch_size=5, epochs=2, seed=3)
+        coordinate = fn.CoordinateDescent(0.1, order="random", seed=5)
+        other = fn.Experiment(fn.Dense(2), fn.SoftmaxCrossEntropy(), coordinate, batch_size=None, epochs=2)
+        return [fn.train(one, (x, y), progress=False).params for one in (sgd, other)]
+
+    default = runs()
+    with jax.default_prng_impl(generator):
+        again = runs()
+    for a, b in zip(jax.tree.leaves(default), jax.tree.leaves(again), strict=True):
+        assert np.array_equal(a, b)

@@ -17,6 +17,7 @@ from funcnet.checking.form import Subject, hold, parameter_names, rule_name
 from funcnet.checking.layout import as_arrays, is_floating, leaf_path
 from funcnet.checking.strangers import claimed_gradient, differentiated, pair
 from funcnet.errors import describe, raise_error
+from funcnet.keys import from_seed
 from funcnet.losses.base import Loss
 from funcnet.protocols import Activation as AnyRule  # forward and backward are all that it asks for
 from funcnet.protocols import Layer, Optimizer
@@ -144,7 +145,7 @@ def _with_key(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         or not jnp.issubdtype(jnp.result_type(arguments[2]), np.integer)
     ):
         return arguments
-    return (*arguments[:2], jax.random.key(int(arguments[2])), *arguments[3:])
+    return (*arguments[:2], from_seed(int(arguments[2])), *arguments[3:])
 
 
 def _require(rule: Any, arguments: tuple[Any, ...], count: int, what: str, names: list[str]) -> None:

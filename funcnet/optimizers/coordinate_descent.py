@@ -40,6 +40,7 @@ import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.errors import raise_error, whole_number
+from funcnet.keys import from_seed
 from funcnet.optimizers.base import (
     Optimizer,
     checked,
@@ -173,7 +174,7 @@ class CoordinateDescent(Optimizer):
         if self.order == "cyclic":
             chosen = jax.lax.rem(state.turn.astype(jnp.uint32), jnp.uint32(count)).astype(jnp.int32)
         elif self.order == "random":
-            key = jax.random.fold_in(jax.random.key(jnp.asarray(self.seed, jnp.int32)), state.turn)
+            key = jax.random.fold_in(from_seed(jnp.asarray(self.seed, jnp.int32)), state.turn)
             chosen = jax.random.randint(key, (), 0, count, jnp.int32)
         else:
             chosen = jnp.argmax(self._reach_of_blocks(leaves)).astype(jnp.int32)

@@ -32,7 +32,7 @@ lion      λη                                      λη, biases too      λη, 
 import difflib
 from typing import Any, NamedTuple
 
-from funcnet.errors import raise_error
+from funcnet.errors import near_misses, raise_error, shown
 from funcnet.optimizers.adadelta import Adadelta
 from funcnet.optimizers.adagrad import Adagrad
 from funcnet.optimizers.adam import Adam
@@ -175,10 +175,10 @@ def preset(library: str, name: str, **numbers: Any) -> Any:
     True
 
     """
-    if library not in LIBRARIES:
+    if not isinstance(library, str) or library not in LIBRARIES:
         _unknown("library", library, LIBRARIES)
     names = [own for where, own in VARIANTS if where == library]
-    key = str(name).lower()
+    key = name.lower() if isinstance(name, str) else None
     if key not in names:
         elsewhere = [where for where, own in VARIANTS if own == key]
         hint = f" ({key} is a preset of {', '.join(elsewhere)})" if elsewhere else ""
@@ -206,7 +206,5 @@ def preset(library: str, name: str, **numbers: Any) -> Any:
 
 
 def _unknown(what: str, arrived: Any, known: Any) -> None:
-    close = difflib.get_close_matches(str(arrived).lower(), known, n=3, cutoff=0.4)
-    raise_error(
-        f"the {what} must be one of {', '.join(known)}", f"got {arrived!r}", " or ".join(map(repr, close or known))
-    )
+    near = near_misses(arrived.lower() if isinstance(arrived, str) else None, known, 3, quoted=True)
+    raise_error(f"the {what} must be one of {', '.join(known)}", f"got {shown(arrived)}", near)

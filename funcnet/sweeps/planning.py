@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from funcnet.keys import from_seed
 from funcnet.results.varying import architecture
 from funcnet.sweeps.checks import Job, checked_job
 from funcnet.sweeps.chunks import Trial, groups
@@ -192,7 +193,7 @@ def _flops_an_epoch(experiment: Experiment, data: Data) -> float:
     rows = jax.ShapeDtypeStruct((size,), np.int32)
 
     def one(experiment: Any, params: Any, slots: Any, rows: Any, data: Any) -> Any:
-        return update(experiment, jax.random.key(0), params, slots, jnp.int32(0), take(data, rows, None))[:2]
+        return update(experiment, from_seed(0), params, slots, jnp.int32(0), take(data, rows, None))[:2]
 
     cost = jax.jit(one).lower(experiment, state.params, state.slots, rows, data).cost_analysis()
     return float((cost or {}).get("flops", math.nan)) * -(-samples // size)

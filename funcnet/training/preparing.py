@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from funcnet.arrays import check_set
 from funcnet.errors import describe, raise_error
+from funcnet.keys import from_seed
 from funcnet.layers.activate import as_layer
 from funcnet.layers.base import samples_of, shapes_of
 from funcnet.records import canonical
@@ -56,7 +57,7 @@ def prepare(
 def _shapes_of_params(experiment: Experiment, x: Any) -> Any:
     """Return the shapes and dtypes of the parameters that the network would draw for such features."""
     shapes, real = shapes_of(updates.features(experiment, x)), updates.real_dtype(experiment)
-    return jax.eval_shape(lambda key: as_layer(experiment.network).init(key, shapes, real), jax.random.key(0))
+    return jax.eval_shape(lambda key: as_layer(experiment.network).init(key, shapes, real), from_seed(0))
 
 
 def _watched(experiment: Experiment, validated: bool) -> list[tuple[str, str]]:
