@@ -31,7 +31,7 @@ PROTOCOLS = {name for name, value in vars(funcnet.protocols).items() if isinstan
 TWINS = {"Programs", "Settings", "Progress"}
 LONG_FUNCTIONS = {"funcnet.checking.diagnosis._patterns", "funcnet.checking.judge.judge", "funcnet.checking.run.check"}
 LONG_FILES = {"funcnet.sweeps.space"}
-GUESSES = 32  # calls of hasattr and getattr: 30 are due
+GUESSES = 30  # calls of hasattr and getattr
 SUPPRESSIONS = 11
 
 
