@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.sweeps.space import Choice, Integers, LogUniform, Uniform, grid, sample
+from funcnet.sweeps.distributions import Choice, Integers, LogUniform, Uniform
+from funcnet.sweeps.space import grid, sample
 
 RATE, STRENGTH = "optimizer.learning_rate", "regularizer.strength"
 NAN, INF = float("nan"), float("inf")

@@ -4,7 +4,6 @@ A layer from elsewhere needs `out_shape`, `init`, `forward` and `backward`; what
 it is a pytree of numbers it stays one, so that its numbers can be swept; else it is held as structure, and compiled in.
 """
 
-import inspect
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -13,7 +12,9 @@ from funcnet import protocols
 from funcnet.activations.base import Activation
 from funcnet.errors import describe, raise_error
 from funcnet.layers.base import Layer
+from funcnet.protocols import takes
 from funcnet.records import choice, is_record, part, record
+from funcnet.trees import is_tree_of_numbers
 
 
 @record
@@ -114,28 +115,12 @@ def as_layer(layer: Any) -> Layer:
         return Activate(layer)
     if isinstance(layer, protocols.Layer):
         _check_arguments(layer)
-        return ForeignLayer(layer) if _is_tree_of_numbers(layer) else HeldLayer(layer)
-    if isinstance(layer, protocols.Activation) and _takes(layer.forward, 1):
+        return ForeignLayer(layer) if is_tree_of_numbers(layer) else HeldLayer(layer)
+    if isinstance(layer, protocols.Activation) and takes(layer.forward, 1):
         return Activate(layer)
     missing = [name for name in ("out_shape", "init", "forward", "backward") if name not in dir(layer)]
     arrived = f"{describe(layer)} has no {', '.join(missing)}" if len(missing) < 4 else f"got {describe(layer)}"
     raise_error("a layer or an activation is due", arrived, "fn.Dense(10), fn.relu, fn.mlp(64, 10)", TypeError)
-
-
-def _is_tree_of_numbers(value: Any) -> bool:
-    leaves = jax.tree.leaves(value)
-    return is_record(value) or all(leaf is not value and isinstance(leaf, (int, float, jax.Array)) for leaf in leaves)
-
-
-def _takes(method: Any, count: int) -> bool:
-    """Tell whether a method can be called with so many arguments; what cannot be inspected is trusted."""
-    try:
-        inspect.signature(method).bind(*[None] * count)
-    except TypeError:
-        return False
-    except ValueError:
-        return True
-    return True
 
 
 def _check_arguments(layer: Any) -> None:
@@ -145,7 +130,7 @@ def _check_arguments(layer: Any) -> None:
         ("backward", layer.backward, "params, saved, dy"),
     )
     for name, method, arguments in needed:
-        if not _takes(method, 3):
+        if not takes(method, 3):
             raise_error(
                 f"{name} of a layer must take ({arguments})",
                 f"{type(layer).__name__}.{name} does not",

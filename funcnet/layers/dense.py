@@ -14,6 +14,7 @@ Shapes     any number of leading batch dimensions, none included.
 Source     Article B2, B3.5 and B3.6 (whose gradients do not type-check: see the errata); Rumelhart et al. 1986.
 """
 
+import math
 from typing import Any
 
 import jax
@@ -87,7 +88,8 @@ class Dense(Layer):
     def backward(self, params: Any, saved: jax.Array, dy: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
         """Return {dW = xᵀ dy, db = Σ dy} and dx = dy Wᵀ."""
         x, kernel = saved, params["kernel"]
-        rows, drows = x.reshape(-1, x.shape[-1]), dy.reshape(-1, self.width)
+        count = math.prod(x.shape[:-1])  # not −1, which an input without features leaves open
+        rows, drows = x.reshape(count, x.shape[-1]), dy.reshape(count, self.width)
         dparams = {"kernel": rows.T @ drows if self.width >= NARROW else _narrow_product(rows, drows)}
         if self.bias:
             dparams["bias"] = jnp.sum(drows, axis=0)

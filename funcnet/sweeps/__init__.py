@@ -1,11 +1,12 @@
 r"""Sweeps: thousands of experiments in a few compiled programs."""
 
 from funcnet.sweeps.devices import use_compilation_cache, use_cores
+from funcnet.sweeps.distributions import Choice, Integers, LogUniform, Uniform
 from funcnet.sweeps.halving import Halving
 from funcnet.sweeps.planning import Plan, plan
 from funcnet.sweeps.reopen import open_results
 from funcnet.sweeps.run import SweepInterrupted, sweep
-from funcnet.sweeps.space import Choice, Integers, LogUniform, Uniform, grid, sample
+from funcnet.sweeps.space import grid, sample
 from funcnet.sweeps.workers import SweepFailed
 
 __all__ = [

@@ -24,119 +24,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-import jax
 import numpy as np
 
 from funcnet.errors import describe, raise_error, shown, whole_number
-from funcnet.records import Number, children, integer, is_record, number, part, paths, rebuilt, record, replace
+from funcnet.records import children, paths, rebuilt, replace
+from funcnet.sweeps.distributions import DISTRIBUTIONS, MOST, Choice, listed
 from funcnet.training.experiment import Experiment
-
-_MOST = 10_000_000  # trials of one space; more is taken for a slip
-
-
-@record
-class Uniform:
-    """Real numbers from `low` to `high`, all equally likely."""
-
-    low: Number = number()
-    high: Number = number()
-
-    def __post_init__(self) -> None:
-        _check_interval(self)
-
-    def draw(self, fractions: np.ndarray) -> list[Any]:
-        """Turn fractions of [0, 1) into values."""
-        # Not low + v (high − low), whose difference may overflow.
-        found: list[Any] = np.clip(self.low * (1 - fractions) + self.high * fractions, self.low, self.high).tolist()
-        return found
-
-
-@record
-class LogUniform:
-    """Real numbers from `low` to `high`, every factor equally likely: as many from 1 to 10 as from 10 to 100.
-
-    >>> import numpy as np
-    >>> round(LogUniform(1e-4, 1.0).draw(np.asarray([0.5]))[0], 6)
-    0.01
-    """
-
-    low: Number = number(above=0)
-    high: Number = number(above=0)
-
-    def __post_init__(self) -> None:
-        _check_interval(self)
-
-    def draw(self, fractions: np.ndarray) -> list[Any]:
-        """Turn fractions of [0, 1) into values."""
-        low, high = math.log(self.low), math.log(self.high)
-        found: list[Any] = np.clip(np.exp(low * (1 - fractions) + high * fractions), self.low, self.high).tolist()
-        return found
-
-
-@record
-class Integers:
-    """Whole numbers from `low` to `high` − 1, all equally likely: `high` is left out, as in NumPy and `range`."""
-
-    low: Any = integer()
-    high: Any = integer(at_most=2**31)
-
-    def __post_init__(self) -> None:
-        _check_interval(self)
-
-    def draw(self, fractions: np.ndarray) -> list[Any]:
-        """Turn fractions of [0, 1) into values."""
-        found: list[Any] = (self.low + np.floor((self.high - self.low) * fractions).astype(np.int64)).tolist()
-        return found
-
-
-@record
-class Choice:
-    """One of `values`, which may be anything; equally likely, or in proportion to `weights`.
-
-    >>> import numpy as np
-    >>> Choice(["a", "b"], weights=[3, 1]).draw(np.asarray([0.0, 0.7, 0.8]))
-    ['a', 'a', 'b']
-    """
-
-    values: Any = part()
-    weights: Any = part(default=None)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "values", tuple(_listed(self.values, "Choice.values")))
-        if self.weights is None:
-            return
-        weights = np.asarray(_listed(self.weights, "Choice.weights"))
-        if weights.dtype.kind not in "iuf" or weights.shape != (len(self.values),):
-            raise_error(
-                f"Choice.weights must be {len(self.values)} numbers, one for each value",
-                f"got {self.weights!r}",
-                f"weights={[1] * len(self.values)}",
-            )
-        if not (np.isfinite(weights).all() and (weights >= 0).all() and 0 < weights.sum() < math.inf):
-            attempt = "positive weights"
-            raise_error("Choice.weights must be at least 0, not all 0, finite", f"got {weights.tolist()}", attempt)
-        object.__setattr__(self, "weights", tuple(weights.tolist()))
-
-    def draw(self, fractions: np.ndarray) -> list[Any]:
-        """Turn fractions of [0, 1) into values."""
-        # Whole numbers of equal weight add up without rounding.
-        ends = np.cumsum([1] * len(self.values) if self.weights is None else self.weights)
-        return [self.values[i] for i in np.searchsorted(ends, fractions * ends[-1], side="right")]
-
-
-DISTRIBUTIONS = (Uniform, LogUniform, Integers, Choice)
-
-
-def _check_interval(distribution: Any) -> None:
-    """Require two plain numbers, the first below the second."""
-    name = type(distribution).__name__
-    for field, value in children(distribution).items():
-        if np.ndim(value):
-            raise_error(f"{name}.{field} must be one number", f"got {describe(value)}", "one path for each", TypeError)
-        object.__setattr__(distribution, field, value.item() if hasattr(value, "item") else value)
-    low, high = children(distribution).values()
-    if not low < high:
-        raise_error(f"{name}.low must be below {name}.high", f"got {low} and {high}", f"{name}({high}, {low})")
 
 
 def grid(experiment: Experiment, space: Mapping[Any, Iterable[Any]]) -> list[Experiment]:
@@ -167,11 +60,11 @@ def grid(experiment: Experiment, space: Mapping[Any, Iterable[Any]]) -> list[Exp
         if isinstance(space[key], DISTRIBUTIONS):
             must, arrived = f"the values of {key!r} must be listed for a grid", f"got {describe(space[key])}"
             raise_error(must, arrived, "fn.sample, or a list", TypeError)
-        axes.append(_axis(key, together, _listed(space[key], f"the values of {key!r}")))
+        axes.append(_axis(key, together, listed(space[key], f"the values of {key!r}")))
     counts = [len(axis.values) for axis in axes]
-    if math.prod(counts) > _MOST:
+    if math.prod(counts) > MOST:
         arrived = f"{' × '.join(map(str, counts))} = {math.prod(counts)}"
-        raise_error(f"a grid must have at most {_MOST} trials", arrived, "fn.sample, or fewer values")
+        raise_error(f"a grid must have at most {MOST} trials", arrived, "fn.sample, or fewer values")
     return _build(experiment, axes, itertools.product(*map(range, counts)))
 
 
@@ -200,12 +93,12 @@ def sample(experiment: Experiment, space: Mapping[Any, Any], n: int, seed: int =
 
     """
     keys = _checked_keys(experiment, space)
-    n, seed = whole_number(n, "n", at_least=1, at_most=_MOST), whole_number(seed, "seed", at_least=0)
+    n, seed = whole_number(n, "n", at_least=1, at_most=MOST), whole_number(seed, "seed", at_least=0)
     axes = []
     for key, together in keys.items():
         distribution = space[key]
         if not isinstance(distribution, DISTRIBUTIONS):
-            distribution = Choice(_listed(distribution, f"the values of {key!r}"))
+            distribution = Choice(listed(distribution, f"the values of {key!r}"))
         axes.append(_axis(key, together, distribution.draw(_fractions(n, seed, key))))
     return _build(experiment, axes, ((i,) * len(axes) for i in range(n)))
 
@@ -242,20 +135,6 @@ def _checked_keys(experiment: Any, space: Any) -> dict[Any, tuple[str, ...]]:
         if path not in known and not any(path.startswith(f"{other}.") for other in every):
             replace(experiment, {path: None})  # which lists the paths there are
     return found
-
-
-def _listed(values: Any, name: str) -> list[Any]:
-    """Return values as a list; raise unless they are several things in an order, and at least one."""
-    if isinstance(values, (np.ndarray, jax.Array)):
-        values = np.asarray(values)
-        values = values.tolist() if values.ndim < 2 else list(values)
-    unordered = isinstance(values, (str, bytes, Mapping, set, frozenset)) or is_record(values)
-    if unordered or not isinstance(values, Iterable):
-        raise_error(f"{name} must be a list or the like", f"got {describe(values)}", "a list, even of one", TypeError)
-    listed = list(values)
-    if not listed:
-        raise_error(f"{name} must be at least one", "there is none", "leave the path out to keep what stands there")
-    return listed
 
 
 class _Axis(NamedTuple):

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from funcnet.arrays import check_set
 from funcnet.errors import describe, raise_error
@@ -91,6 +92,9 @@ def _check_fit(experiment: Experiment, x: Any, y: Any, weight: Any, name: str) -
         if isinstance(shape, tuple):
             count = jax.tree.leaves(x)[0].shape[0]
             prediction = jax.ShapeDtypeStruct((count, *shape), real)
+            if len(shape) > 1 and isinstance(x, np.ndarray | jax.Array) and np.ndim(y) == 1:
+                arrived = f"a sample of shape {x.shape[1:]} gives an output of shape {shape}"
+                raise_error("targets are one a sample", arrived, "x.reshape(len(x), -1), or fn.Flatten() first")
             counted = blank(y, weight)  # what weighs nothing may be anything
             experiment.loss.check_target(prediction, counted)
             for metric in experiment.metrics:
