@@ -28,7 +28,7 @@ def clock(monkeypatch):
 
 def test_a_terminal_sees_one_line(clock):
     screen = Terminal()
-    shown = progress.Progress(40, 400, "validation_loss", screen)
+    shown = progress.SweepProgress(40, 400, "validation_loss", screen)
     clock[0] += 10
     shown.update([trial(validation_loss=0.5), trial(validation_loss=0.25)], 20)
     clock[0] += 0.01
@@ -46,7 +46,7 @@ def test_a_terminal_sees_one_line(clock):
 
 def test_a_log_gets_a_line_now_and_then(clock):
     log = io.StringIO()
-    shown = progress.Progress(100, 1000, "validation_accuracy", log)
+    shown = progress.SweepProgress(100, 1000, "validation_accuracy", log)
     shown.skip(10)
     for _ in range(90):
         clock[0] += 1
@@ -60,7 +60,7 @@ def test_a_log_gets_a_line_now_and_then(clock):
 
 def test_silence_when_told(clock):
     stream = Terminal()
-    shown = progress.Progress(2, 2, "train_loss", stream, enabled=False)
+    shown = progress.SweepProgress(2, 2, "train_loss", stream, enabled=False)
     clock[0] += 60
     shown.update([trial(train_loss=1.0)], 2)
     shown.say("a hint")
@@ -77,7 +77,7 @@ def test_a_notebook_updates_its_cell(monkeypatch, clock):
             written.append(data["text/plain"])
 
     monkeypatch.setattr(status, "_notebook_display", Handle)
-    shown = progress.Progress(2, 2, "train_loss")
+    shown = progress.SweepProgress(2, 2, "train_loss")
     clock[0] += 1
     shown.update([trial(train_loss=1.0)], 1)
     shown.show(last=True)

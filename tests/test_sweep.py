@@ -15,7 +15,6 @@ import pytest
 import funcnet as fn
 from funcnet.sweeps import engine as engine_module
 from funcnet.sweeps.lanes import programs_for
-from funcnet.sweeps.progress import Progress
 from funcnet.sweeps.store import Store
 from funcnet.training.loop import prepare
 

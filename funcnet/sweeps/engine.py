@@ -21,7 +21,7 @@ import numpy as np
 
 from funcnet.sweeps.chunks import Chunk, Trial, by_number, gathered, joined, rows_of
 from funcnet.sweeps.hosts import spans_processes, to_host
-from funcnet.sweeps.lanes import Programs, in_columns, lanes_for, programs_for, stack
+from funcnet.sweeps.lanes import LanePrograms, in_columns, lanes_for, programs_for, stack
 from funcnet.sweeps.store import Finished
 from funcnet.training.experiment import Experiment, endings, stopping_rules
 from funcnet.training.state import NEVER, WINDOW, Data, State
@@ -270,7 +270,7 @@ class Engine:
         self.parked.setdefault(epochs, []).append(Chunk([trial], state, epochs))
 
 
-def programs_of(example: Experiment, data: Data, devices: tuple[Any, ...], options: Options) -> Programs:
+def programs_of(example: Experiment, data: Data, devices: tuple[Any, ...], options: Options) -> LanePrograms:
     """Return the compiled functions that trials like `example` run in."""
     cpu = devices[0].platform == "cpu"
     lanes = options.lanes or lanes_for(example, data, devices[0].platform)

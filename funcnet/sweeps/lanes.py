@@ -42,7 +42,7 @@ _SHARED = ("epoch", "batch", "step")  # fields of a state that all lanes have in
 
 
 @dataclasses.dataclass(frozen=True)
-class Programs:
+class LanePrograms:
     """The compiled functions of one structure, and how many trials they take at once."""
 
     begin: Any
@@ -152,7 +152,7 @@ def _frozen(going: jax.Array, after: State, before: State) -> State:
 
 
 @functools.lru_cache(maxsize=64)
-def programs_for(structure: Any, lanes: int, devices: tuple[Any, ...], columns: bool, own_order: bool) -> Programs:
+def programs_for(structure: Any, lanes: int, devices: tuple[Any, ...], columns: bool, own_order: bool) -> LanePrograms:
     """Return the compiled functions of a structure; asked for twice, they are the same, and compile once."""
     # A lane's products are too small to share among threads: each device keeps to its core.
     options = {"xla_cpu_multi_thread_eigen": False} if devices[0].platform == "cpu" else {}
@@ -167,7 +167,7 @@ def programs_for(structure: Any, lanes: int, devices: tuple[Any, ...], columns: 
             return program
         return lambda *arguments: program(*to_devices(mesh, in_specs, arguments))
 
-    return Programs(
+    return LanePrograms(
         begin=compiled(mapped.begin, (specs, Spec(), Spec()), state_specs),
         advance=compiled(mapped.advance, (specs, state_specs, Spec(), Spec()), (state_specs, lane), (1,)),
         measure=compiled(mapped.measure, (specs, lane, Spec()), lane),

@@ -8,7 +8,7 @@ from funcnet.metrics import lower_is_better
 from funcnet.status import StatusLine, duration
 
 
-class Progress(StatusLine):
+class SweepProgress(StatusLine):
     """Counts trials and epochs, and shows rate, time left and the best so far."""
 
     def __init__(

@@ -25,7 +25,7 @@ from funcnet.sweeps.engine import Engine, Interrupted, Options
 from funcnet.sweeps.halving import Halving
 from funcnet.sweeps.hosts import agreed, spans_processes
 from funcnet.sweeps.lanes import lanes_for
-from funcnet.sweeps.progress import Progress
+from funcnet.sweeps.progress import SweepProgress
 from funcnet.sweeps.reopen import results_of
 from funcnet.sweeps.store import Store, Writer
 from funcnet.sweeps.workers import SweepFailed, check_executor, run_elsewhere
@@ -127,7 +127,7 @@ def sweep(
         _adopt_ended(rows, trials)
         epochs = sum(trial.experiment.epochs for trial in trials.values())
         metric = _shown_metric(job, validation is not None)
-        shown = Progress(len(set(keys)), epochs, metric, enabled=progress and leads)
+        shown = SweepProgress(len(set(keys)), epochs, metric, enabled=progress and leads)
         shown.skip(len(set(keys)) - len(trials))
         options = Options(keep, lanes, segment, own_order, context, interrupted, shown.update)
         try:
