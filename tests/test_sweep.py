@@ -242,13 +242,13 @@ def test_a_store_skips_what_is_done(tmp_path, trials, reference):
 
 def count_epochs(monkeypatch):
     """A list to which the epochs of trials that sweeps walk are added."""
-    walked, original = [], Progress.update
+    walked, original = [], SweepProgress.update
 
     def update(self, finished, epochs):
         walked.append(epochs)
         original(self, finished, epochs)
 
-    monkeypatch.setattr(Progress, "update", update)
+    monkeypatch.setattr(SweepProgress, "update", update)
     return walked
 
 
