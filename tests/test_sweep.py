@@ -15,6 +15,7 @@ import pytest
 import funcnet as fn
 from funcnet.sweeps import engine as engine_module
 from funcnet.sweeps.lanes import programs_for
+from funcnet.sweeps.progress import SweepProgress
 from funcnet.sweeps.store import Store
 from funcnet.training.loop import prepare
 
