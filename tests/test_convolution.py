@@ -186,3 +186,53 @@ def test_the_comparison_notices_a_kernel_that_is_not_turned_round(rng):
     wrong = by_taps(x, kernel[::-1], dy, (1,), [(1, 1)], (1,), 1)[1]
     with pytest.raises(AssertionError):
         close(wrong, right)
+
+
+TRANSPOSED = [
+    # window, stride, padding, (samples, *places, in), features
+    ((4,), (3,), "same", (2, 5, 3), 2),
+    ((2, 3), (3, 2), "same", (2, 3, 4, 2), 3),
+    ((3, 2), (2, 1), "valid", (3, 2, 3, 4), 2),
+    ((3, 4), (2, 2), ((1, 0), (0, 2)), (2, 3, 2, 3), 4),
+]
+
+
+@pytest.mark.parametrize("options", TRANSPOSED, ids=str)
+def test_a_transposed_convolution_is_the_adjoint_of_the_convolution(options, rng):
+    window, stride, padding, shape, features = options
+    layer = fn.ConvTranspose(features, window, stride=stride, padding=padding)
+    kernel, bias = rng.normal(size=(*window, features, shape[-1])), rng.normal(size=features)
+    x, params = rng.normal(size=shape), {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}
+    assert {name: leaf.shape for name, leaf in params.items()} == {
+        name: leaf.shape for name, leaf in layer.init(jax.random.key(0), shape[1:]).items()
+    }
+    y, saved = layer.forward(params, jnp.asarray(x))
+    assert y.shape[1:] == layer.out_shape(shape[1:])
+    if padding == "same":
+        assert y.shape[1:-1] == tuple(n * s for n, s in zip(shape[1:-1], stride, strict=True))
+    pads = padding
+    if padding == "valid":
+        pads = [(0, 0)] * len(window)
+    if padding == "same":
+        pads = [((b := max(k - s, 0)) // 2, b - b // 2) for k, s in zip(window, stride, strict=True)]
+    ones = (1,) * len(window)
+    v = rng.normal(size=y.shape)
+    there, back, dkernel = by_taps(v, kernel, x, stride, list(pads), ones, 1)
+    close(np.asarray(y), back + bias)
+    # ⟨C v, x⟩ = ⟨v, Cᵀ x⟩
+    assert np.vdot(there, x) == pytest.approx(np.vdot(v, np.asarray(y) - bias), rel=1e-11)
+    dparams, dx = layer.backward(params, saved, jnp.asarray(v))
+    close(np.asarray(dx), there)
+    close(np.asarray(dparams["kernel"]), dkernel)
+    close(np.asarray(dparams["bias"]), v.sum(axis=tuple(range(v.ndim - 1))))
+
+
+def test_a_transposed_convolution_refuses_what_it_cannot_give():
+    with pytest.raises(ValueError, match="numbers to read and to give"):
+        fn.ConvTranspose(2, 2, padding=((2, 2),)).out_shape((2, 3))
+    with pytest.raises(ValueError, match="the last axis has 28"):
+        fn.ConvTranspose(2, 2).check_input(jax.ShapeDtypeStruct((3, 28, 28), np.float32))
+    layer = fn.ConvTranspose(2, 2)
+    params = layer.init(jax.random.key(0), (4, 3))
+    with pytest.raises(ValueError, match="the last axis has 5, channels come last"):
+        layer.forward(params, np.zeros((2, 4, 5)))

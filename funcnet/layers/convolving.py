@@ -24,10 +24,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from funcnet.layers.windows import Windows
+from funcnet.layers.windows import Windows, read
 
 MOST_TAPS = 64  # of a depthwise kernel that is written out tap by tap
 
@@ -35,7 +34,7 @@ MOST_TAPS = 64  # of a depthwise kernel that is written out tap by tap
 def correlate(x: jax.Array, kernel: jax.Array, frame: Windows, groups: int) -> jax.Array:
     """Return y, of shape (samples, *places, features)."""
     if _depthwise(kernel.shape, frame, groups):
-        return _shifted(jnp.pad(x, _around(frame.pads)), kernel, frame.stride, frame.dilation, frame.places)
+        return _shifted(jnp.pad(x, _around(frame.pads)), kernel, frame)
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -58,7 +57,7 @@ def to_input(dy: jax.Array, kernel: jax.Array, frame: Windows, groups: int) -> j
     if _depthwise(kernel.shape, frame, groups):
         between = [(before, after, s - 1) for (before, after), s in zip(pads, frame.stride, strict=True)]
         spread = lax.pad(dy, jnp.zeros((), dy.dtype), [(0, 0, 0), *between, (0, 0, 0)])
-        return _shifted(spread, turned, (1,) * rank, frame.dilation, frame.space)
+        return _shifted(spread, turned, frame._replace(stride=(1,) * rank, places=frame.space))
     *window, own, features = kernel.shape
     split = turned.reshape(*window, own, groups, features // groups)
     exchanged = jnp.swapaxes(split, -1, -3).reshape(*window, features // groups, groups * own)
@@ -81,10 +80,7 @@ def to_kernel(x: jax.Array, dy: jax.Array, frame: Windows, groups: int) -> jax.A
         return jnp.zeros(shape, x.dtype)
     if _depthwise(shape, frame, groups):
         padded, axes = jnp.pad(x, _around(frame.pads)), tuple(range(rank + 1))
-        taps = [
-            jnp.sum(_tap(padded, tap, frame.stride, frame.dilation, frame.places) * dy, axis=axes)
-            for tap in frame.taps()
-        ]
+        taps = [jnp.sum(read(padded, tap, frame) * dy, axis=axes) for tap in frame.taps()]
         return jnp.stack(taps).reshape(shape)
     pads = []
     for k, s, d, (lo, _), n, m in zip(*frame, strict=True):
@@ -108,21 +104,14 @@ def _depthwise(shape: tuple[int, ...], frame: Windows, groups: int) -> bool:
     return shape[-2:] == (1, groups) and math.prod(frame.window) <= MOST_TAPS
 
 
-def _shifted(x: jax.Array, kernel: jax.Array, stride: Any, dilation: Any, places: Any) -> jax.Array:
-    """Return Σₜ x[p s + t d] W[t], channel by channel."""
-    weights, total = kernel.reshape(-1, kernel.shape[-1]), None
-    for weight, tap in zip(weights, np.ndindex(kernel.shape[:-2]), strict=True):
-        part = _tap(x, tap, stride, dilation, places)
+def _shifted(padded: jax.Array, kernel: jax.Array, frame: Windows) -> jax.Array:
+    """Return Σₜ x⁺[p s + t d] W[t], channel by channel."""
+    total = None
+    for weight, tap in zip(kernel.reshape(-1, kernel.shape[-1]), frame.taps(), strict=True):
+        part = read(padded, tap, frame)
         part = part * jnp.broadcast_to(weight, part.shape)
         total = part if total is None else total + part
     return total
-
-
-def _tap(x: jax.Array, tap: Any, stride: Any, dilation: Any, places: Any) -> jax.Array:
-    """Return what a tap reads at each place."""
-    starts = [t * d for t, d in zip(tap, dilation, strict=True)]
-    ends = [start + (m - 1) * s + 1 for start, m, s in zip(starts, places, stride, strict=True)]
-    return lax.slice(x, (0, *starts, 0), (x.shape[0], *ends, x.shape[-1]), (1, *stride, 1))
 
 
 def _around(pads: Any) -> list[tuple[int, int]]:

@@ -20,7 +20,9 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
+from jax import lax
 
 from funcnet.errors import describe, raise_error, whole_number
 from funcnet.layers.base import Shape
@@ -40,11 +42,6 @@ class Windows(NamedTuple):
     def padded(self) -> Shape:
         """Return the sizes of the space with its padding."""
         return tuple(n + lo + hi for n, (lo, hi) in zip(self.space, self.pads, strict=True))
-
-    @property
-    def disjoint(self) -> bool:
-        """Tell whether the windows lie side by side."""
-        return self.window == self.stride and set(self.dilation) == {1}
 
     def taps(self) -> Iterator[Shape]:
         """Yield the taps of a window in row order."""
@@ -118,6 +115,13 @@ def each_axis(value: Any, rank: int, name: str) -> Shape:
         arrived = f"got {len(value)} numbers for an input with {rank} such axes"
         raise_error(must, arrived, "one number for all of them, and channels in the last axis")
     return value
+
+
+def read(padded: jax.Array, tap: Shape, frame: Windows) -> jax.Array:
+    """Return what one tap reads at each place of a padded batch (samples, *space, channels)."""
+    starts = [t * d for t, d in zip(tap, frame.dilation, strict=True)]
+    ends = [start + (m - 1) * s + 1 for start, m, s in zip(starts, frame.places, frame.stride, strict=True)]
+    return lax.slice(padded, (0, *starts, 0), (len(padded), *ends, padded.shape[-1]), (1, *frame.stride, 1))
 
 
 def check_numbers(value: Any, name: str, optional: bool = False) -> None:

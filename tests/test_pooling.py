@@ -1,0 +1,197 @@
+"""Pools against loops over windows in NumPy: every option, ties, NaN, infinities, padding, and what is refused."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import funcnet as fn
+
+# window, stride, pads, shape (samples, *space, channels): side by side, overlapping, with gaps, with ends never read.
+OPTIONS = [
+    ((2,), (2,), ((0, 0),), (3, 5, 2)),
+    ((3,), (1,), ((2, 1),), (2, 4, 3)),
+    ((2, 2), (2, 2), ((0, 0), (0, 0)), (2, 4, 6, 3)),
+    ((3, 2), (2, 1), ((1, 1), (0, 1)), (2, 5, 4, 3)),
+    ((2, 3), (3, 4), ((1, 0), (2, 0)), (2, 7, 8, 2)),
+    ((2, 1, 2), (2, 1, 1), ((1, 0), (0, 0), (0, 1)), (2, 3, 2, 4, 3)),
+]
+
+
+def by_windows(x, dy, window, stride, pads, kind, count_padding=False):
+    """Return y and dx, window by window; the first of the largest numbers of x itself takes the gradient."""
+    space = x.shape[1:-1]
+    padded = np.array([n + lo + hi for n, (lo, hi) in zip(space, pads, strict=True)])
+    places = [(n - k) // s + 1 for n, k, s in zip(padded, window, stride, strict=True)]
+    y, dx = np.zeros((len(x), *places, x.shape[-1])), np.zeros_like(x)
+    for p in np.ndindex(*places):
+        reads = []
+        for t in np.ndindex(*window):
+            q = tuple(a * s + b - lo for a, s, b, (lo, _) in zip(p, stride, t, pads, strict=True))
+            if all(0 <= a < n for a, n in zip(q, space, strict=True)):
+                reads.append(q)
+        for n in range(len(x)):
+            for c in range(x.shape[-1]):
+                seen = [x[(n, *q, c)] for q in reads]
+                at = (n, *p, c)
+                if kind == "max":
+                    y[at] = np.max(seen, initial=-np.inf)
+                    if seen:
+                        dx[(n, *reads[int(np.argmax(seen))], c)] += 0 if dy is None else dy[at]
+                else:
+                    count = np.prod(window) if count_padding else max(len(seen), 1)
+                    y[at] = sum(seen) / count
+                    for q in reads:
+                        dx[(n, *q, c)] += 0 if dy is None else dy[at] / count
+    return y, dx
+
+
+def compared(layer, x, rng, *reference):
+    y, saved = layer.forward((), jnp.asarray(x))
+    assert y.shape[1:] == layer.out_shape(x.shape[1:])
+    dy = rng.normal(size=y.shape)
+    nothing, dx = layer.backward((), saved, jnp.asarray(dy))
+    wanted, wanted_dx = by_windows(x, dy, *reference)
+    assert nothing == ()
+    np.testing.assert_allclose(y, wanted, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(dx, wanted_dx, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_largest_numbers_and_means_window_by_window(options, rng):
+    window, stride, pads, shape = options
+    x = rng.normal(size=shape)
+    compared(fn.MaxPool(window, stride=stride, padding=pads), x, rng, window, stride, pads, "max")
+    # Few values, so that most windows have ties.
+    tied = rng.integers(0, 2, shape).astype(np.float64)
+    compared(fn.MaxPool(window, stride=stride, padding=pads), tied, rng, window, stride, pads, "max")
+    for count in (False, True):
+        layer = fn.AveragePool(window, stride=stride, padding=pads, count_padding=count)
+        compared(layer, x, rng, window, stride, pads, "mean", count)
+
+
+def test_the_comparison_notices_a_gradient_that_is_shared_by_ties(rng):
+    x = np.ones((1, 2, 1))
+    y, _ = by_windows(x, None, (2,), (2,), ((0, 0),), "max")
+    _, first = by_windows(x, np.ones_like(y), (2,), (2,), ((0, 0),), "max")
+    shared = jax.vjp(lambda x: jnp.max(x, axis=1, keepdims=True), jnp.asarray(x))[1](jnp.ones((1, 1, 1)))[0]
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(shared, first)
+
+
+@pytest.mark.parametrize("stride", [2, 1])
+def test_a_nan_is_the_largest_and_takes_the_gradient(stride):
+    x = jnp.asarray([1.0, np.nan, 2.0, 0.0, np.nan, np.nan]).reshape(1, 6, 1)
+    layer = fn.MaxPool(2, stride=stride)
+    y, saved = layer.forward((), x)
+    dx = layer.backward((), saved, jnp.arange(1.0, y.size + 1).reshape(y.shape))[1]
+    wanted = [0, 1, 2, 0, 3, 0] if stride == 2 else [0, 3, 3, 0, 9, 0]
+    assert np.isnan(y.ravel()).tolist() == ([True, False, True] if stride == 2 else [True, True, False, True, True])
+    np.testing.assert_array_equal(dx.ravel(), wanted)
+
+
+def test_infinities_inside_take_gradients_and_padding_takes_none():
+    x = jnp.full((1, 2, 1), -jnp.inf)
+    layer = fn.MaxPool(3, stride=2, padding=((3, 1),))
+    y, saved = layer.forward((), x)
+    dx = layer.backward((), saved, jnp.asarray([[[5.0], [7.0]]]))[1]
+    np.testing.assert_array_equal(y.ravel(), [-np.inf, -np.inf])  # the first window is padding alone
+    np.testing.assert_array_equal(dx.ravel(), [7.0, 0.0])
+    alone = fn.AveragePool(3, stride=2, padding=((3, 1),))
+    mean, saved = alone.forward((), jnp.asarray([[[3.0], [4.0]]]))
+    np.testing.assert_array_equal(mean.ravel(), [0.0, 3.5])
+    np.testing.assert_array_equal(alone.backward((), saved, mean)[1].ravel(), [1.75, 1.75])
+
+
+def test_zeros_of_both_signs_are_equal_and_the_first_takes_all():
+    for values in ([-0.0, 0.0], [0.0, -0.0]):
+        x = jnp.asarray(values).reshape(1, 2, 1)
+        for layer in (fn.MaxPool(2), fn.GlobalMaxPool()):
+            _, saved = layer.forward((), x)
+            dx = layer.backward((), saved, jnp.full(layer.out_shape((2, 1)), 3.0)[None])[1]
+            np.testing.assert_array_equal(dx.ravel(), [3.0, 0.0])
+
+
+def test_global_pools_are_pools_with_one_window(rng):
+    x = jnp.asarray(rng.integers(0, 4, (3, 4, 5, 2)).astype(np.float64)).at[1, 2, 3, 1].set(jnp.nan)
+    dy = jnp.asarray(rng.normal(size=(3, 2)))
+    for whole, windowed in (
+        (fn.GlobalMaxPool(), fn.MaxPool((4, 5))),
+        (fn.GlobalAveragePool(), fn.AveragePool((4, 5))),
+    ):
+        y, saved = whole.forward((), x)
+        other, other_saved = windowed.forward((), x)
+        np.testing.assert_allclose(y, other[:, 0, 0], rtol=1e-14)
+        dx = whole.backward((), saved, dy)[1]
+        np.testing.assert_allclose(dx, windowed.backward((), other_saved, dy[:, None, None])[1], rtol=1e-14)
+
+
+LAYERS = (
+    fn.MaxPool(2),
+    fn.MaxPool(2, stride=1),
+    fn.AveragePool((2, 1), padding="same"),
+    fn.GlobalAveragePool(),
+    fn.GlobalMaxPool(),
+    fn.Flatten(),
+    fn.Reshape((-1, 3)),
+)
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=str)
+def test_no_samples_and_lanes(layer, rng):
+    def both(x):
+        y, saved = layer.forward((), x)
+        return y, layer.backward((), saved, jnp.cos(y))[1]
+
+    x = jnp.asarray(rng.normal(size=(2, 3, 4, 5, 3)))
+    y, dx = jax.vmap(both)(x)
+    for lane in range(2):
+        np.testing.assert_allclose(y[lane], both(x[lane])[0], rtol=1e-14)
+        np.testing.assert_allclose(dx[lane], both(x[lane])[1], rtol=1e-13)
+    y, dx = both(x[0, :0])
+    assert (y.shape, dx.shape) == ((0, *layer.out_shape((4, 5, 3))), (0, 4, 5, 3))
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "words"),
+    [
+        (lambda: fn.MaxPool(3).out_shape((2, 8, 1)), ValueError, "must fit into the padded input"),
+        (lambda: fn.MaxPool(0), ValueError, "window must be at least 1"),
+        (lambda: fn.MaxPool(2, padding="causal"), ValueError, "'valid', 'same', or a pair"),
+        (lambda: fn.AveragePool(2, padding=((0, -1),)), ValueError, "at least 0"),
+        (lambda: fn.MaxPool(2).forward((), np.zeros((2, 4, 4, 1), np.int32)), TypeError, "floating-point"),
+        (lambda: fn.MaxPool(2).check_input(jax.ShapeDtypeStruct((4, 4, 1), np.uint8)), TypeError, "floating-point"),
+        (lambda: fn.GlobalMaxPool().out_shape((7,)), ValueError, "channels in the last"),
+        (lambda: fn.GlobalMaxPool().out_shape((0, 3)), ValueError, "at least one place"),
+        (lambda: fn.Reshape((3, 5)).out_shape((4, 4)), ValueError, "fill the shape"),
+        (lambda: fn.Reshape((-1, -1)), ValueError, "one −1"),
+        (lambda: fn.Reshape(12), TypeError, "must be a tuple"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_words(make, kind, words):
+    with pytest.raises(kind, match=words) as caught:
+        make()
+    assert len(str(caught.value)) <= 300
+
+
+def test_a_network_of_them_is_costed_traced_trained_and_swept(rng):
+    network = fn.Chain(fn.Conv(3, 3), fn.MaxPool(2), fn.relu, fn.AveragePool(2), fn.Flatten(), fn.Dense(4))
+    cost = fn.cost(network, (8, 4, 2), 5)
+    assert cost.rows[1].forward.elementwise == 5 * (4 * 2 * 3) * 4
+    x, y = rng.normal(size=(10, 8, 4, 2)), rng.integers(0, 4, 10)
+    params = network.init(jax.random.key(0), (8, 4, 2))
+    found = fn.trace(network, fn.SoftmaxCrossEntropy(), params, x, y)
+    value, gradient = fn.backprop(network, fn.SoftmaxCrossEntropy(), params, x, y)
+    assert found.loss == value
+    jax.tree.map(np.testing.assert_array_equal, found.gradient, gradient)
+    experiment = fn.Experiment(network, fn.SoftmaxCrossEntropy(), fn.SGD(0.05), batch_size=4, epochs=2)
+    trials = fn.grid(experiment, {"optimizer.learning_rate": [0.01, 0.05, 0.1]})
+    for trial, row in zip(trials, fn.sweep(trials, (x, y), lanes=3).rows, strict=True):
+        run = fn.train(trial, (x, y))
+        assert row.metrics["train_loss"] == pytest.approx(float(run.history["train_loss"][run.best_epoch]), rel=1e-5)
+
+
+def test_what_comes_before_a_pool_suits_the_activation_behind_it():
+    network = fn.Chain(fn.Conv(300, 3), fn.MaxPool(2), fn.relu)
+    kernel = network.init(jax.random.key(0), (6, 6, 20))[0]["kernel"]
+    assert float(kernel.std()) == pytest.approx((2 / (9 * 20)) ** 0.5, rel=0.02)
