@@ -21,7 +21,10 @@ from funcnet.layers.initializers import RandomNormal as RandomNormal
 from funcnet.layers.initializers import RandomUniform as RandomUniform
 from funcnet.layers.layer_norm import LayerNorm as LayerNorm
 from funcnet.layers.max_pool import MaxPool as MaxPool
+from funcnet.layers.moving import RandomFlip as RandomFlip
+from funcnet.layers.moving import RandomShift as RandomShift
 from funcnet.layers.networks import mlp as mlp
+from funcnet.layers.noise import Noise as Noise
 from funcnet.layers.parallel import Parallel as Parallel
 from funcnet.layers.recompute import Recompute as Recompute
 from funcnet.layers.repeat import Repeat as Repeat

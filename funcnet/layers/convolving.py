@@ -106,12 +106,11 @@ def _depthwise(shape: tuple[int, ...], frame: Windows, groups: int) -> bool:
 
 def _shifted(padded: jax.Array, kernel: jax.Array, frame: Windows) -> jax.Array:
     """Return Σₜ x⁺[p s + t d] W[t], channel by channel."""
-    total = None
+    terms = []
     for weight, tap in zip(kernel.reshape(-1, kernel.shape[-1]), frame.taps(), strict=True):
-        part = read(padded, tap, frame)
-        part = part * jnp.broadcast_to(weight, part.shape)
-        total = part if total is None else total + part
-    return total
+        seen = read(padded, tap, frame)
+        terms.append(seen * jnp.broadcast_to(weight, seen.shape))
+    return sum(terms[1:], terms[0])
 
 
 def _around(pads: Any) -> list[tuple[int, int]]:
