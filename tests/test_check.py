@@ -35,11 +35,12 @@ def test_every_rule_passes_with_every_witness(example):
     assert len(str(report).splitlines()) <= 30
     verdicts = {one.witness: one.verdict for one in report.testimonies}
     assert verdicts["automatic differentiation"] == "agrees"
-    # Sums in two parts go through a primitive that has no complex form; the report says so.
-    assert verdicts["complex step"] in ("agrees", "absent")
-    assert verdicts["complex step"] == "agrees" or example.group in ("log_softmax", "softmax")
+    # Loops have no complex form, nor have sums in two parts; the report says so.
+    assert verdicts["complex step"] == "agrees" or "has no complex form here" in str(report)
     assert verdicts["jit"] == verdicts["vmap"] == "agrees"
+    assert report.tried[0] == report.tried[1]
     assert [one.dtype for one in report.roundings] == ["float32", "bfloat16"]
+    assert all(np.isfinite(one.leaf_ulps) for one in report.roundings), "no rule of the package refuses a dtype"
 
 
 @pytest.mark.parametrize("example", [e for e in cases("optimizers") if "-0-" in str(e)], ids=str)
@@ -181,7 +182,7 @@ def test_narrow_noise_is_rounding_and_not_a_bug(dtype):
 
 def test_rounding_is_reported_in_ulp_and_a_dtype_bug_is_found():
     exact = check(fn.Sigmoid(), np.asarray([0.3, -2.0, 5.0]))
-    assert all(0 <= one.ulps < 8 for one in exact.roundings)
+    assert all(0 <= one.leaf_ulps < 8 for one in exact.roundings)
 
     def backward(z, dy):
         # 1/cosh² overflows to NaN in float32 where float64 is fine.
@@ -231,7 +232,6 @@ def test_pytest_shows_the_report_of_a_bare_assertion(tmp_path):
     )
     assert found.returncode == 1
     assert "factor 2 is missing" in found.stdout
-    assert "central differences" in found.stdout
 
 
 def test_the_same_seed_gives_the_same_report():

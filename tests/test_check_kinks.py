@@ -160,6 +160,7 @@ def test_every_slope_between_the_one_sided_ones_is_accepted_and_no_other(slope, 
 
 
 def test_a_stated_slope_must_come_out():
+    @fn.record
     class Stated(fn.ReLU):
         def backward(self, saved, dy):
             return jnp.where(saved > 0, dy, 0.5 * dy)

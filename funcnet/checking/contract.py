@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcnet.checking.form import Subject, follows_data, leaves_by_path
+from funcnet.checking.form import Subject, first_line, follows_data, leaves_by_path
 from funcnet.checking.layout import Layout, cast_tree, layout_of, leaf_path, wide
-from funcnet.checking.programs import Programs, first_line
+from funcnet.checking.programs import Programs
 
 
 class Breach(NamedTuple):
@@ -25,7 +25,7 @@ class Breach(NamedTuple):
     words: str
 
 
-def check_forward(subject: Subject, pool: Executor, second: bool) -> tuple[Programs | None, list[Breach]]:
+def check_forward(subject: Subject, pool: Executor) -> tuple[Programs | None, list[Breach]]:
     """Run the forward; return its programs, which are compiled in the pool meanwhile, or why there are none.
 
     A rule that refuses 64-bit arrays is checked in the dtype of its example arguments.
@@ -35,10 +35,12 @@ def check_forward(subject: Subject, pool: Executor, second: bool) -> tuple[Progr
     for dtype in (np.dtype(np.float64), np.dtype(own)):
         try:
             programs = Programs(subject, dtype)
-            programs.compile_ahead(pool, second)
+            programs.compile_ahead(pool)
             return programs, _check_value(programs)
         except Exception as error:  # whatever a stranger's forward raises
             failures.append(first_line(error))
+    if "read-only" in failures[0]:
+        return None, [Breach("forward is pure", f"forward changes its arguments in place ({failures[0]})")]
     return None, [Breach("forward runs", f"forward raised {failures[0]}")]
 
 

@@ -4,7 +4,7 @@ A wrong gradient seldom is wrong at random. Each pattern compares the hand-writt
 reference r, over all cotangents at once, and the first that fits to 1e-6 names the error.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -17,9 +17,30 @@ _CLOSE = 1e-6
 class Pattern(NamedTuple):
     """What is wrong with the gradient of one leaf."""
 
-    leaf: int
+    path: str
     name: str  # a word for tests and tables
     words: str
+
+
+class Wrong(NamedTuple):
+    """A leaf's gradient and its reference, (K, usable elements), divided by the reference's largest entry."""
+
+    e: Evidence
+    leaf: int
+    keep: np.ndarray  # which of the leaf's elements are usable
+    unit: float
+    h: np.ndarray
+    r: np.ndarray
+    stale: np.ndarray | None  # the reference at the point of an earlier call
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the leaf's shape."""
+        return self.e.layout.shapes[self.leaf]
+
+    def near(self, other: np.ndarray) -> bool:
+        """Tell whether the gradient is another array."""
+        return _near(self.h, other)
 
 
 def diagnose(
@@ -33,86 +54,146 @@ def diagnose(
     for leaf in leaves:
         part = e.layout.part(leaf)
         keep = usable[part]
-        h, r = hand[:, part][:, keep], reference[:, part][:, keep]
-        if not r.size:
+        if not keep.any():
             continue
-        for name, words in _patterns(e, leaf, h, r, keep, stale):
-            found.append(Pattern(leaf, name, words))
-            break
+        h, r = hand[:, part][:, keep], reference[:, part][:, keep]
+        unit = float(np.max(np.abs(r)))
+        names: tuple[Callable[[Wrong], tuple[str, str] | None], ...] = _PATTERNS if unit else (_beside_zero,)
+        with np.errstate(all="ignore"):
+            other = None if stale is None else stale[:, part][:, keep] / (unit or 1.0)
+            wrong = Wrong(e, leaf, keep, unit, h / (unit or 1.0), r / (unit or 1.0), other)
+            name, words = next(found for found in (pattern(wrong) for pattern in names) if found)
+        found.append(Pattern(e.layout.paths[leaf], name, words))
     return found
 
 
-def _patterns(
-    e: Evidence, leaf: int, h: np.ndarray, r: np.ndarray, keep: np.ndarray, stale: np.ndarray | None
-) -> Iterator[tuple[str, str]]:
-    path, shape = e.layout.paths[leaf], e.layout.shapes[leaf]
-    part = e.layout.part(leaf)
-    size = float(np.max(np.abs(r)))
-    if not np.any(h) and size:
-        what = "the bias gradient is dropped" if path.endswith("['bias']") or path.endswith(".bias") else "it is zero"
-        yield "zero", f"{what}: every number is 0"
-    if size and _near(h, -r, size):
-        yield "sign", "the sign is wrong: it is −1 times the reference"
-    if size:
-        factor = float(np.sum(h * r) / np.sum(r * r))
-        if factor and _near(h, factor * r, size * max(abs(factor), 1.0)):
-            yield "factor", _factor_words(e, factor)
-    if len(shape) >= 2 and keep.all() and min(shape[-2:]) > 1:
-        turned = np.swapaxes(r.reshape(-1, *shape), -1, -2).reshape(r.shape)
-        if size and _near(h, turned, size):
-            yield (
-                "transposed",
-                f"it is transposed: {path}[…, i, j] holds what belongs at […, j, i]"
-                if shape[-1] == shape[-2]
-                else "it is transposed and then reshaped",
-            )
-    if e.masked_rows is not None and size:
-        first, but_last, ones = (row[part][keep] for row in e.masked_rows)
-        if _near(h[0], first, size) and not _near(r[0], first, size):
-            yield "first", "the sum over the batch is missing: it holds the first sample's part alone"
-        if _near(h[0], but_last, size) and not _near(r[0], but_last, size):
-            yield "short", "the sum over the batch stops one short: the last sample's part is missing"
-        if len(h) > 1 and np.ptp(h, axis=0).max(initial=0.0) <= _CLOSE * size and _near(h[0], ones, size):
-            yield "cotangent", "it ignores dy: it is right for a dy of ones alone"
-    if len(h) > 1 and size:
-        factors = np.sum(h * r, axis=1) / np.sum(r * r, axis=1)
-        if np.all(factors) and _near(h, factors[:, None] * r, size):
-            yield "cotangent", "its factor changes with dy: it is not linear in dy"
-    away = np.abs(h - r) > _CLOSE * np.maximum(np.abs(r), 1e-3 * size)
-    wrong = np.flatnonzero(np.any(away, axis=0))
-    if keep.all() and size:
-        for axis in range(len(shape)):
-            for shift, word in ((1, "forwards"), (-1, "backwards")):
-                if shape[axis] > 1 and _near(h, np.roll(r.reshape(-1, *shape), shift, axis + 1).reshape(r.shape), size):
-                    yield "shifted", f"it is shifted by one {word} along axis {axis}: an index is off by one"
-    if stale is not None and size and _near(h, stale[:, part][:, keep], size):
-        yield "stale", "it is the gradient at another point: the saved values are stale"
-    if 0 < wrong.size <= max(1, r.shape[1] // 8) and r.shape[1] > 1:
-        at = int(np.flatnonzero(keep)[wrong[0]])
-        with np.errstate(all="ignore"):
-            off = float(np.nanmax(np.abs(h[:, wrong[0]] / r[:, wrong[0]] - 1)))
-        name = e.layout.name(part.start + at)
-        yield "element", f"{wrong.size} of {r.shape[1]} numbers wrong, {name} by {100 * off:.3g} %; the rest is right"
-    zero_h, zero_r = h == 0, r == 0
-    if np.any(zero_r) and np.any(zero_h) and np.array_equal(zero_h, ~zero_r):
-        yield "mask", "the mask is inverted: it is 0 where the reference is not, and the reverse"
-    shift_by = h - r
-    if size and np.ptp(shift_by) <= _CLOSE * size:
-        yield "offset", f"it is off by the constant {float(shift_by.mean()):.6g}"
-    if size and np.allclose(np.sort(h, axis=1), np.sort(r, axis=1), rtol=_CLOSE, atol=_CLOSE * size):
-        yield "permuted", "the right numbers stand in the wrong places"
-    if size and np.allclose(np.abs(h), np.abs(r), rtol=_CLOSE, atol=_CLOSE * size):
-        yield "signs", "the magnitudes are right, some signs are not"
-    if size:
-        norms = np.linalg.norm(h) * np.linalg.norm(r)
-        cosine = float(np.sum(h * r) / norms) if norms else 0.0
-        yield "none", f"no simple pattern; the cosine with the reference is {cosine:.3f}"
-    else:
-        yield "nonzero", "it should be 0"
+def _near(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and bool(np.all(np.abs(a - b) <= _CLOSE * max(1.0, float(np.max(np.abs(b))))))
 
 
-def _near(a: np.ndarray, b: np.ndarray, size: float) -> bool:
-    return a.shape == b.shape and bool(np.all(np.abs(a - b) <= _CLOSE * size))
+# -- the patterns, the plainest first ---------------------------------------------------------------
+
+
+def _beside_zero(w: Wrong) -> tuple[str, str]:
+    return "nonzero", "it should be 0"
+
+
+def _zero(w: Wrong) -> tuple[str, str] | None:
+    if np.any(w.h):
+        return None
+    bias = w.e.layout.paths[w.leaf].endswith(("['bias']", ".bias"))
+    return "zero", f"{'the bias gradient is dropped' if bias else 'it is zero'}: every number is 0"
+
+
+def _sign(w: Wrong) -> tuple[str, str] | None:
+    return ("sign", "the sign is wrong: it is −1 times the reference") if w.near(-w.r) else None
+
+
+def _factor(w: Wrong) -> tuple[str, str] | None:
+    factor = float(np.sum(w.h * w.r) / np.sum(w.r * w.r))
+    if not factor or not w.near(factor * w.r) or abs(factor - 1) < _CLOSE:
+        return None
+    return "factor", _factor_words(w.e, factor)
+
+
+def _transposed(w: Wrong) -> tuple[str, str] | None:
+    if len(w.shape) < 2 or not w.keep.all() or min(w.shape[-2:]) == 1:
+        return None
+    if not w.near(np.swapaxes(w.r.reshape(-1, *w.shape), -1, -2).reshape(w.r.shape)):
+        return None
+    path = w.e.layout.paths[w.leaf]
+    if w.shape[-1] == w.shape[-2]:
+        return "transposed", f"it is transposed: {path}[…, i, j] holds what belongs at […, j, i]"
+    return "transposed", "it is transposed and then reshaped"
+
+
+def _of_the_batch(w: Wrong) -> tuple[str, str] | None:
+    if w.e.masked_rows is None:
+        return None
+    first, but_last, ones = (row[w.e.layout.part(w.leaf)][w.keep] / w.unit for row in w.e.masked_rows)
+    if _near(w.h[0], first) and not _near(w.r[0], first):
+        return "first", "the sum over the batch is missing: it holds the first sample's part alone"
+    if _near(w.h[0], but_last) and not _near(w.r[0], but_last):
+        return "short", "the sum over the batch stops one short: the last sample's part is missing"
+    if len(w.h) > 1 and np.ptp(w.h, axis=0).max(initial=0.0) <= _CLOSE and _near(w.h[0], ones):
+        return "cotangent", "it ignores dy: it is right for a dy of ones alone"
+    return None
+
+
+def _not_linear(w: Wrong) -> tuple[str, str] | None:
+    factors = np.sum(w.h * w.r, axis=1) / np.sum(w.r * w.r, axis=1)
+    if len(w.h) > 1 and np.all(factors) and np.ptp(factors) > _CLOSE and w.near(factors[:, None] * w.r):
+        return "cotangent", "its factor changes with dy: it is not linear in dy"
+    return None
+
+
+def _shifted(w: Wrong) -> tuple[str, str] | None:
+    reference = w.r.reshape(-1, *w.shape) if w.keep.all() else np.zeros(0)
+    for axis in range(reference.ndim - 1):
+        for shift, word in ((1, "forwards"), (-1, "backwards")):
+            if w.shape[axis] > 1 and w.near(np.roll(reference, shift, axis + 1).reshape(w.r.shape)):
+                return "shifted", f"it is shifted by one {word} along axis {axis}: an index is off by one"
+    return None
+
+
+def _stale(w: Wrong) -> tuple[str, str] | None:
+    if w.stale is None or not w.near(w.stale):
+        return None
+    return "stale", "it is the gradient at another point: the saved values are stale"
+
+
+def _element(w: Wrong) -> tuple[str, str] | None:
+    away = np.abs(w.h - w.r)
+    wrong = np.flatnonzero(np.any((away > _CLOSE * np.abs(w.r)) & (away > 1e-3 * np.max(away)), axis=0))
+    count = w.r.shape[1]
+    if not 0 < wrong.size <= max(1, count // 8) or count == 1:
+        return None
+    name = w.e.layout.name(w.e.layout.part(w.leaf).start + int(np.flatnonzero(w.keep)[wrong[0]]))
+    off = 100 * float(np.nanmax(np.abs(w.h[:, wrong[0]] / w.r[:, wrong[0]] - 1)))
+    return "element", f"{wrong.size} of {count} numbers wrong, {name} by {off:.3g} %; the rest is right"
+
+
+def _mask(w: Wrong) -> tuple[str, str] | None:
+    if np.any(w.r == 0) and np.any(w.h == 0) and np.array_equal(w.h == 0, w.r != 0):
+        return "mask", "the mask is inverted: it is 0 where the reference is not, and the reverse"
+    return None
+
+
+def _offset(w: Wrong) -> tuple[str, str] | None:
+    if np.ptp(w.h - w.r) > _CLOSE:
+        return None
+    return "offset", f"it is off by the constant {float((w.h - w.r).mean()) * w.unit:.6g}"
+
+
+def _permuted(w: Wrong) -> tuple[str, str] | None:
+    if np.allclose(np.sort(w.h, axis=1), np.sort(w.r, axis=1), rtol=_CLOSE, atol=_CLOSE):
+        return "permuted", "the right numbers stand in the wrong places"
+    if np.allclose(np.abs(w.h), np.abs(w.r), rtol=_CLOSE, atol=_CLOSE):
+        return "signs", "the magnitudes are right, some signs are not"
+    return None
+
+
+def _none(w: Wrong) -> tuple[str, str]:
+    norms = np.linalg.norm(w.h) * np.linalg.norm(w.r)
+    cosine = float(np.sum(w.h * w.r) / norms) if norms else 0.0
+    return "none", f"no simple pattern; the cosine with the reference is {cosine:.3f}"
+
+
+_PATTERNS = (
+    _zero,
+    _sign,
+    _factor,
+    _transposed,
+    _of_the_batch,
+    _not_linear,
+    _shifted,
+    _stale,
+    _element,
+    _mask,
+    _offset,
+    _permuted,
+    _none,
+)
 
 
 def _factor_words(e: Evidence, factor: float) -> str:

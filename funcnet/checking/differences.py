@@ -6,7 +6,9 @@ One-sided   D±(h) = ±(f(x ± h v) − f(x)) / h          = J v + c₁ h  + c�
 Richardson: T(k, l) = T(k, l−1) + (T(k, l−1) − T(k−1, l−1)) / (r^{pl} − 1) removes one power after another, with
 r = h(k−1)/h(k) and p = 2 or 1. Each entry's error is the larger distance to the two entries that it was made of, plus
 the rounding of f over h; the entry with the smallest one is taken (Ridders 1982). No step has to be chosen: a kink,
-the edge of a domain or a scale of its own only makes some rungs of the ladder bad.
+the edge of a domain or a scale of its own only makes some rungs of the ladder bad. Finer quotients must bear the entry
+out: by as much as they move away from it, beyond rounding, it is uncertain, and where that is half of it, it is
+unknown: a function that is still wild at the smallest step, or coarsely rounded.
 
 Steps follow each input's own size: from about an eighth of it down to 2⁻²⁶ of it, in powers of two, so that x ± h is
 exact.
@@ -62,7 +64,8 @@ def slopes(base: np.ndarray, plus: np.ndarray, minus: np.ndarray, steps: np.ndar
         right, left = (plus - base) / h, (base - minus) / h
         # An output that no step moves is not reached, and has no rounding either.
         reached = np.any((plus != base) | (minus != base), axis=1, keepdims=True)
-        rounding = np.where(reached, noise, 0.0) / h
+        grain = np.maximum(noise, quantum(np.fmax(np.abs(plus - base), np.abs(minus - base)))[:, None])
+        rounding = np.where(reached, grain, 0.0) / h
         central, central_error = _extrapolate((plus - minus) / (2 * h), steps, 2, rounding)
         right, right_error = _extrapolate(right, steps, 1, rounding)
         left, left_error = _extrapolate(left, steps, 1, rounding)
@@ -75,18 +78,37 @@ def _extrapolate(
     ratio = (steps[:, 0] / steps[:, 1])[:, None, None]
     column = quotients
     best, error = quotients[:, -1], np.full(quotients[:, -1].shape, np.inf)
+    finest = np.full(best.shape, steps.shape[1] - 1)
     for level in range(1, min(_COLUMNS, steps.shape[1])):
         finer, coarser = column[:, 1:], column[:, :-1]
-        new = finer + (finer - coarser) / (ratio ** (power * level) - 1)
-        errors = np.maximum(np.abs(new - finer), np.abs(new - coarser)) + 2 * rounding[:, level:]
+        column = finer + (finer - coarser) / (ratio ** (power * level) - 1)
+        errors = np.maximum(np.abs(column - finer), np.abs(column - coarser)) + 2 * rounding[:, level:]
         errors = np.where(np.isfinite(errors), errors, np.inf)
         pick = np.argmin(errors, axis=1)[:, None]
         found = np.take_along_axis(errors, pick, axis=1)[:, 0]
         better = found < error
-        best = np.where(better, np.take_along_axis(new, pick, axis=1)[:, 0], best)
-        error = np.where(better, found, error)
-        column = new
-    return best, error
+        best = np.where(better, np.take_along_axis(column, pick, axis=1)[:, 0], best)
+        error, finest = np.where(better, found, error), np.where(better, pick[:, 0] + level, finest)
+    away = np.where(np.isfinite(quotients), np.abs(quotients - best[:, None]), 0.0)
+    beyond = np.arange(steps.shape[1])[None, :, None] > finest[:, None]
+    allowed = 2 * np.take_along_axis(away, finest[:, None], axis=1) + 8 * rounding
+    doubt = np.max(np.where(beyond, away - allowed, 0.0), axis=1)
+    size = np.abs(np.where(np.isfinite(best), best, 0.0))
+    gross = doubt > 0.5 * np.maximum(size, 1e-6 * np.max(size, initial=0.0))
+    return best, np.where(gross, np.inf, np.fmax(error, doubt))
+
+
+def quantum(changes: np.ndarray) -> np.ndarray:
+    """Return the unit of which the changes (directions, rungs, outputs) are whole multiples, 0 where there is none.
+
+    What is rounded coarsely, 1 − cos x near 0, say, does not move at small steps and moves by whole units at larger.
+    """
+    size = np.abs(changes)
+    least = np.min(np.where(size > 0, size, np.inf), axis=1, keepdims=True)
+    multiples = np.where(np.isfinite(least), 12 * size / least, 0.0)
+    whole = np.all(np.abs(multiples - np.round(multiples)) <= 1e-9 * multiples, axis=1)
+    coarse = np.any(size == 0, axis=1) & (least[:, 0] <= 1e-2 * np.max(size, axis=1))
+    return np.where(whole & coarse, least[:, 0], 0.0)
 
 
 def noise_of(samples: np.ndarray) -> np.ndarray:

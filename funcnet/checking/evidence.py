@@ -4,17 +4,21 @@ It is gathered once for a rule and its arguments. Judging a backward against it 
 backwards, mutants among them, can be judged by the same evidence.
 """
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from funcnet.checking.complex_step import NotApplicable
-from funcnet.checking.differences import Slopes, ladders, noise_of, slopes, typical_sizes
-from funcnet.checking.form import Subject
+from funcnet.checking.differences import RUNGS, Slopes, ladders, noise_of, quantum, slopes, typical_sizes
+from funcnet.checking.form import Subject, first_line
 from funcnet.checking.kinks import Intervals, intervals
-from funcnet.checking.programs import COTANGENTS, Programs, first_line
+from funcnet.checking.primitives import NotApplicable
+from funcnet.checking.programs import COTANGENTS, Programs
 
 _CHANNELS = 512  # outputs that are kept apart; more are contracted with the cotangents
+_BUDGET = 1 << 21  # numbers in flight while differences are taken
+SAMPLE = 64  # elements that are differentiated numerically where automatic differentiation speaks for the others
+ALL = 4096  # and where it does not
 
 
 class Evidence:
@@ -34,7 +38,7 @@ class Evidence:
         subject: Subject,
         seed: int = 0,
         cotangents: int = COTANGENTS,
-        max_elements: int = 64,
+        max_elements: int | None = None,
         programs: Programs | None = None,
     ) -> None:
         self.subject, self.seed = subject, seed
@@ -55,7 +59,7 @@ class Evidence:
         self.base = self._values(self.x[None])[0]
         self.noise = self._noise()
         self._gather_rows()
-        self.tested = self._choose(max_elements)
+        self.tested = self._choose((ALL if self.rows is None else SAMPLE) if max_elements is None else max_elements)
         self._gather_slopes()
         self._gather_directions()
         self._gather_complex()
@@ -102,6 +106,8 @@ class Evidence:
         samples = self._values(self.x + np.arange(9)[:, None] * 2.0**-26 * direction)
         largest = np.abs(np.where(np.isfinite(self.base), self.base, 0.0))
         measured = np.minimum(4 * noise_of(samples), 1e-4 * largest)
+        ladder = self._values(self.x + np.exp2(-3.0 - 2 * np.arange(RUNGS))[:, None] * direction)
+        measured = np.maximum(measured, quantum((ladder - self.base)[None])[0])
         return np.maximum(measured, 2 * self.programs.epsilon * largest) + 1e-300
 
     def _gather_rows(self) -> None:
@@ -142,30 +148,37 @@ class Evidence:
         return values[: len(moves)].reshape(shape), values[len(moves) :].reshape(shape)
 
     def _gather_slopes(self) -> None:
-        units = np.zeros((len(self.tested), self.x.size))
-        units[np.arange(len(self.tested)), self.tested] = 1
-        steps = ladders(self.x[self.tested], self.sizes[self.tested])
-        plus, minus = self._ladder(units, steps)
-        with np.errstate(all="ignore"):
-            self.slopes: Slopes = slopes(self.base, plus, minus, steps, self.noise)
-            self.bounds: Intervals = intervals(self.slopes, self.base, plus, minus, steps, self.noise)
+        found = []
+        count = max(_BUDGET // (2 * (RUNGS + 2) * max(self.x.size, self.y_size)), 1)
+        for start in range(0, max(len(self.tested), 1), count):
+            elements = self.tested[start : start + count]
+            units = np.zeros((len(elements), self.x.size))
+            units[np.arange(len(elements)), elements] = 1
+            steps = ladders(self.x[elements], self.sizes[elements])
+            # A rule that computes in fewer bits has nothing to show further down.
+            deep = steps[:, -2:] if self.programs.epsilon > 1e-15 else steps[:, -1:] * np.exp2([-13.0, -19.0])
+            deeper = np.concatenate([steps, deep], axis=1)
+            plus, minus = self._ladder(units, deeper)
+            with np.errstate(all="ignore"):
+                own = slopes(self.base, plus[:, :RUNGS], minus[:, :RUNGS], steps, self.noise)
+                found.append((own, intervals(own, self.base, plus, minus, deeper, self.noise)))
+        self.slopes = Slopes(*(np.concatenate(parts) for parts in zip(*(one for one, _ in found), strict=True)))
+        self.bounds = Intervals(*(np.concatenate(parts) for parts in zip(*(one for _, one in found), strict=True)))
         self.jacobian, self.jacobian_error = self.slopes.central, self.slopes.central_error
         # An element is smooth if it is so for each output that it reaches.
         self.smooth = ~np.any(self.bounds.kinked, axis=1)
 
     def _gather_directions(self) -> None:
         """Go along a random direction through all leaves, and one through each of the first eight, off the kinks."""
-        free = self.movable.copy()
-        free[self.tested[~self.smooth]] = False
         directions = self._no_directions()
         draw = self.rng.normal(size=directions.shape)
-        directions[:] = np.sign(draw) * (0.3 + np.abs(draw)) * np.where(free, self.own, 0.0)
+        directions[:] = np.sign(draw) * (0.3 + np.abs(draw)) * np.where(self.free, self.own, 0.0)
         for row in range(1, len(directions)):
             keep = self.layout.part(row - 1)
             directions[row, : keep.start] = 0
             directions[row, keep.stop :] = 0
         self.directions = directions
-        self.direction_steps = np.exp2(-3.0 - 2 * np.arange(12))[None].repeat(len(directions), axis=0)
+        self.direction_steps = np.exp2(-3.0 - 2 * np.arange(RUNGS))[None].repeat(len(directions), axis=0)
         self.along_plus, along_minus = self._ladder(directions, self.direction_steps)
         with np.errstate(all="ignore"):
             self.along: Slopes = slopes(self.base, self.along_plus, along_minus, self.direction_steps, self.noise)
@@ -173,6 +186,13 @@ class Evidence:
         if self.rows is not None:
             _, columns = self.programs.reference(self.x, np.concatenate([self.w, self.masked]), directions)
             self.columns = self._contract(columns)
+
+    @property
+    def free(self) -> np.ndarray:
+        """Tell which elements can be moved without standing on a kink or at the edge of a domain."""
+        free = self.movable.copy()
+        free[self.tested[~self.smooth | np.any(self.bounds.unknown, axis=1)]] = False
+        return free
 
     def _gather_complex(self) -> None:
         self.complex: np.ndarray | None = None
@@ -191,6 +211,8 @@ class Evidence:
             return
         found = self._contract(np.imag(values)) / 2.0**-100
         self.complex = found[: len(self.tested)] / self.sizes[self.tested][:, None]
+        # A step below the smallest number is none.
+        self.complex[self.sizes[self.tested] < 1e-270] = np.nan
         self.complex_along = found[len(self.tested) :]
 
     def extend(self, elements: np.ndarray) -> None:
@@ -206,3 +228,20 @@ class Evidence:
         """Return w J for each cotangent from columns (elements, channels): (K, elements)."""
         with np.errstate(all="ignore"):
             return self.channel_w @ columns.T
+
+    # -- rounding ----------------------------------------------------------------------------------
+
+    @cached_property
+    def gradient_noise(self) -> np.ndarray:
+        """Return the rounding noise of the gradient, hand-written and automatic, (K, inputs); measured when asked for.
+
+        That of y is measured beside it, and the differences judged anew by it.
+        """
+        if self.programs.untraceable:
+            return np.zeros((len(self.w), self.x.size))
+        y, gradient = self.programs.noise(self.w, self.rng)
+        wide_output = self.channel_w.shape[1] != self.y_size
+        self.noise = np.maximum(self.noise, np.abs(self.w) @ y if wide_output else y)
+        self._gather_slopes()
+        self._gather_directions()
+        return gradient

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from funcnet.checking.layout import is_floating
+from funcnet.checking.layout import is_floating, is_symmetric, leaf_path
 from funcnet.trees import FOLLOWING, leaf_name
 
 
@@ -36,6 +36,7 @@ class Subject(NamedTuple):
     # Whether JAX's own rule is what is under test, so that the reference must look beneath it.
     opaque: bool = False
     held: tuple[tuple[tuple[Any, ...], Any], ...] = ()  # the leaves that are held fixed, by path
+    notes: tuple[str, ...] = ()
 
     def moving(self, gradient: Any) -> Any:
         """Return a gradient without the leaves that are held fixed, whose entries may be None or missing."""
@@ -79,6 +80,25 @@ def hold(subject: Subject) -> Subject:
     )
 
 
+def symmetrised(subject: Subject) -> Subject | None:
+    """Return a subject whose symmetric matrices stay symmetric when they move, or None if there are none.
+
+    Its gradient by A is that of forward((A + Aᵀ) / 2): the symmetric part of the gradient entry by entry.
+    """
+    matrices = {path: leaf for path, leaf in jax.tree_util.tree_leaves_with_path(subject.point) if is_symmetric(leaf)}
+    if not matrices:
+        return None
+
+    def half(path: Any, leaf: Any) -> Any:
+        return (leaf + leaf.swapaxes(-1, -2)) / 2 if path in matrices else leaf
+
+    def forward(point: Any, constants: Any) -> Any:
+        return subject.forward(jax.tree_util.tree_map_with_path(half, point), constants)
+
+    words = f"{', '.join(map(leaf_path, matrices))} taken as symmetric: entries (i, j) and (j, i) move together"
+    return subject._replace(forward=forward, notes=(*subject.notes, words))
+
+
 def leaves_by_path(tree: Any) -> dict[tuple[Any, ...], Any]:
     """Return the leaves of a tree by their path."""
     return dict(jax.tree_util.tree_leaves_with_path(tree))
@@ -99,3 +119,10 @@ def rule_name(rule: Any) -> str:
     plain = type(rule).__repr__ is object.__repr__
     name = getattr(rule, "__name__", None) or (type(rule).__name__ if plain else repr(rule))
     return name if len(name) <= 70 else name[:67] + "…"
+
+
+def first_line(error: BaseException) -> str:
+    """Return an error's kind and the first line of what it says, cut to a line of a report."""
+    lines = str(error).strip().splitlines()
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return text if len(text) <= 150 else text[:147] + "…"

@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from funcnet.checking.comparison import Testimony
 from funcnet.checking.evidence import Evidence
-from funcnet.checking.judge import Testimony
 from funcnet.checking.layout import as_arrays
 
 _NAME = "known gradient"

@@ -27,6 +27,13 @@ def is_floating(leaf: Any) -> bool:
     return isinstance(leaf, float)
 
 
+def is_symmetric(leaf: Any) -> bool:
+    """Tell whether an array is of square matrices that equal their transposes, and not diagonal ones."""
+    a = np.asarray(leaf)
+    square = a.ndim >= 2 and a.shape[-1] == a.shape[-2] > 1
+    return square and bool(np.array_equal(a, a.swapaxes(-1, -2)) and np.any(np.triu(a, 1)))
+
+
 def as_arrays(tree: Any) -> Any:
     """Turn nested lists of plain numbers into arrays; leave every other container as it is.
 

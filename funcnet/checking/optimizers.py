@@ -21,10 +21,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from funcnet.checking.comparison import Testimony
 from funcnet.checking.contract import Breach
-from funcnet.checking.judge import Testimony
+from funcnet.checking.form import first_line
 from funcnet.checking.layout import cast_tree, wide
-from funcnet.checking.programs import first_line
 
 SCOPE = "protocol only: the recurrence is judged by known=, the parameters after given gradients, or by trajectories"
 

@@ -3,7 +3,8 @@ r"""Rounding, told apart from bugs: the rule in float32 or bfloat16 against 64 b
 A gradient is proven in 64 bits. What a narrower dtype adds is rounding, and it is stated on a line of its own in
 units in the last place of that dtype: first of the element itself, then of the largest number summed up in its leaf,
 which is what an algorithm without cancellation can promise. The check fails only where the narrow gradient is no
-rounding of the true one any more: NaN or infinite, of another dtype, or without a correct digit relative to its leaf.
+rounding of the true one any more: NaN or infinite, of another dtype, or without a correct digit relative to its leaf. A
+forward that refuses a dtype (a decomposition in 16 bits, say) has no gradient in it to be measured.
 """
 
 from typing import Any, NamedTuple
@@ -12,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcnet.checking.evidence import Evidence
-from funcnet.checking.layout import cast_tree
-from funcnet.checking.programs import Programs, first_line
+from funcnet.checking.form import first_line
+from funcnet.checking.layout import cast_tree, wide
+from funcnet.checking.programs import Programs
 
 
 class Rounding(NamedTuple):
@@ -22,8 +24,13 @@ class Rounding(NamedTuple):
     dtype: str
     ulps: float  # of the element, at the worst element
     leaf_ulps: float  # of the largest number in the leaf
-    where: str
+    where: str  # which element, or why there is none
     problem: str  # in words, or empty
+
+
+def lost_digits(e: Evidence, hand: np.ndarray, reference: np.ndarray) -> Rounding:
+    """Measure a gradient in 64 bits against its reference, where they differ by rounding alone."""
+    return _measure(e, "float64", np.float64, hand, reference, np.full_like(hand, np.inf))
 
 
 def rounding(e: Evidence, dtype: Any, overruled: tuple[int, ...] = ()) -> Rounding:
@@ -33,23 +40,36 @@ def rounding(e: Evidence, dtype: Any, overruled: tuple[int, ...] = ()) -> Roundi
     narrow = subject._replace(point=cast_tree(subject.point, dtype), constants=cast_tree(subject.constants, dtype))
     try:
         programs = Programs(narrow, dtype)
-        # The cotangent is rounded too, so that both sides are given the same numbers.
-        w = np.stack(
-            [
-                programs.y_layout.flatten(cast_tree(programs.y_layout.unflatten(row), _widest(programs.y_dtypes)))
-                for row in e.w
-            ]
-        )
-        w = w.astype(np.float64)
-        mine = programs.hand(programs.x, w.astype(_widest(programs.y_dtypes)))
-    except Exception as error:  # a rule may refuse a dtype
+    except Exception as error:  # whatever a forward that does not know the dtype raises
+        return Rounding(name, np.nan, np.nan, f"forward refuses it: {first_line(error)}", "")
+    # The cotangent is rounded too, so that both sides are given the same numbers.
+    widest = _widest(programs.y_dtypes)
+    rounded = [cast_tree(programs.y_layout.unflatten(row), widest) for row in e.w]
+    w = np.stack([programs.y_layout.flatten(row) for row in rounded])
+    try:
+        mine = programs.hand(programs.x, w.astype(widest))
+    except Exception as error:
+        if _refuses(programs):
+            return Rounding(name, np.nan, np.nan, f"forward refuses it: {first_line(error)}", "")
+        # A backward must know what its forward knows.
         return Rounding(name, np.nan, np.nan, "", f"backward fails in {name}: {first_line(error)}")
+    w = w.astype(np.float64)
     theirs, spread = _reference(e, programs, w)
     if theirs is None:
-        return Rounding(name, np.nan, np.nan, "", "")
+        return Rounding(name, np.nan, np.nan, "no reference to measure it by", "")
     # Where automatic differentiation was overruled it is no reference.
     theirs[:, list(overruled)] = np.nan
     return _measure(e, name, dtype, mine, theirs, spread)
+
+
+def _refuses(programs: Programs) -> bool:
+    """Tell whether the forward alone fails when it is run, as it may though it can be traced."""
+    try:
+        with wide():
+            programs.forward(programs.arrays(programs.layout.unflatten(programs.x)), programs.constants)
+    except Exception:
+        return True
+    return False
 
 
 def _widest(dtypes: Any) -> Any:
@@ -109,7 +129,10 @@ def _measure(e: Evidence, name: str, dtype: Any, mine: np.ndarray, theirs: np.nd
         leaf_ulps = max(leaf_ulps, float(np.max(whole)))
         # Half of the largest number is no rounding, unless inputs that differ by their rounding do as much.
         share = 0.5 if info.bits <= 16 else 0.01
-        lost = gap > share * top + 8 * spread[:, part][:, keep] + 64 * tiny
+        moved = spread[:, part][:, keep]
+        lost = gap > share * top + 8 * moved + 64 * tiny
+        # Where inputs that differ by their rounding have gradients with nothing in common, there is none to miss.
+        lost &= np.max(moved, axis=1, keepdims=True) < 0.5 * top
         if np.any(lost):
             k, i = np.argwhere(lost)[0]
             problem = (

@@ -5,12 +5,13 @@ r"""The compiled programs of a check: few, each compiled once, each called as of
     reference wᵀ J for all cotangents, and J v         jit of jax.vjp and jax.jvp of forward
     hand      the rule's backward for all cotangents   jit of forward and backward
     lanes     the same at many points                  jit of vmap
-    curvature d/dt of wᵀ J(x + t v)                    jit of jax.jvp of jax.grad
+    curvature d/dt of the hand-written gradient at x + t v      jit of jax.jvp of backward
 
 Constants (targets, keys) are arguments, not part of the programs. A rule that cannot be traced is run eagerly, point by
 point, and the witnesses that need a trace say so.
 """
 
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import cached_property
@@ -20,9 +21,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcnet.checking.complex_step import NotApplicable, complexified, narrowest, without_custom_vjp
-from funcnet.checking.form import Subject
+from funcnet.checking.form import Subject, first_line
 from funcnet.checking.layout import Layout, cast_tree, layout_of, wide
+from funcnet.checking.primitives import NotApplicable, complexified, narrowest, randomly_rounded, without_custom_vjp
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,7 +79,7 @@ class Programs:
                 return jax.tree.map(np.asarray, y)
         return shapes[0]
 
-    def compile_ahead(self, pool: Executor, curvature: bool) -> None:
+    def compile_ahead(self, pool: Executor) -> None:
         """Compile the witnesses in the background, by calling them once, while the rule is being run eagerly.
 
         They run the traced forward, so that no Python of the rule runs in two threads.
@@ -92,8 +93,6 @@ class Programs:
             "reference": pool.submit(self._differentiate, x, w, none, self.constants),
             "complex": pool.submit(lambda: self._batched(self._complex, x[None] + 0j)),
         }
-        if curvature:
-            self._ahead["curvature"] = pool.submit(self._curve, x, w[0], np.zeros((2, x.size)))
 
     def _await(self, name: str) -> None:
         """Wait for a program that is being compiled; what went wrong there will go wrong again, where it is handled."""
@@ -111,8 +110,6 @@ class Programs:
         leaves = [next(given) if leaf is None else leaf for leaf in self._static]
         return self.subject.forward(point, jax.tree.unflatten(self._constants_tree, leaves))
 
-    # -- the functions of vectors ------------------------------------------------------------------------------------
-
     def value(self, vector: Any, constants: Any) -> Any:
         """Return y, as a vector, of a point, as a vector, by the traced program."""
         return jax.core.eval_jaxpr(self._traced.jaxpr, self._traced.consts, vector, *jax.tree.leaves(constants))[0]
@@ -128,8 +125,6 @@ class Programs:
         point = self.layout.unflatten(vector)
         _, saved = self.forward(self.layout.unflatten(saving), constants)
         return self.layout.flatten_traced(self.subject.moving(self.subject.backward(point, saved, self.cotangent(w))))
-
-    # -- running them ------------------------------------------------------------------------------
 
     @cached_property
     def inner_dtype(self) -> Any:
@@ -174,10 +169,40 @@ class Programs:
             rows, columns = self._reference(vector, constants, w, directions)
             return np.asarray(rows, np.float64), np.asarray(columns, np.float64)
 
+    def noise(self, w: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return how far y, and the gradients for cotangents w, hand-written and automatic, move with the rounding."""
+
+        def automatic(vector: Any, constants: Any, w: Any) -> Any:
+            _, back = jax.vjp(lambda v: self._differentiable(v, constants), vector)
+            return jnp.stack([back(one.astype(self.dtype))[0] for one in w])
+
+        def by_hand(vector: Any, constants: Any, w: Any) -> Any:
+            return jnp.stack([self.pull(vector, vector, constants, one) for one in w])
+
+        def moves(closed: Any, *arguments: Any) -> np.ndarray:
+            runs = np.stack([randomly_rounded(closed, (self.x, *arguments), rng) for _ in range(6)])
+            return np.nan_to_num(np.ptp(runs, axis=0), posinf=0.0)
+
+        found = np.zeros((len(w), self.x.size))
+        with wide():
+            for gradient in (automatic, by_hand):
+                with contextlib.suppress(Exception):  # what cannot be traced has no noise that could be known
+                    closed = jax.make_jaxpr(gradient)(self.x, self.constants, w)
+                    found = np.maximum(found, moves(closed, self.constants, w))
+            return moves(self._traced, self.constants), found
+
     def hand(self, vector: np.ndarray, w: np.ndarray, saving: np.ndarray | None = None) -> np.ndarray:
         """Return the hand-written gradient for each cotangent, compiled."""
         with wide():
             return np.asarray(self._hand(vector, vector if saving is None else saving, self.constants, w), np.float64)
+
+    def pulled(self, vector: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """Return the hand-written gradient for each cotangent, run eagerly."""
+        with wide():
+            point = self.arrays(self.layout.unflatten(vector))
+            _, saved = self.forward(point, self.constants)
+            pulled = [self.subject.backward(point, saved, self.arrays(self.cotangent(row))) for row in w]
+            return np.stack([self.layout.flatten(self.subject.moving(one)) for one in pulled]).astype(np.float64)
 
     def hand_lanes(self, points: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Return the hand-written gradient at each row of `points` for one cotangent, compiled and vmapped."""
@@ -185,23 +210,18 @@ class Programs:
             return np.asarray(self._lanes(points, self.constants, w), np.float64)
 
     def curvature(self, vector: np.ndarray, w: np.ndarray, directions: np.ndarray) -> np.ndarray:
-        """Return the derivative of wᵀ J along each direction by forward-over-reverse differentiation."""
-        self._await("curvature")
-        return self._curve(vector, w, directions)
-
-    def _curve(self, vector: Any, w: Any, directions: Any) -> np.ndarray:
+        """Return the derivative of the hand-written gradient along each direction, by forward mode, compiled."""
         with wide():
             return np.asarray(self._curvature(vector, self.constants, w, directions), np.float64)
 
     def arrays(self, tree: Any) -> Any:
-        """Give JAX's functions JAX's arrays, and NumPy's functions NumPy's."""
-        return jax.tree.map(np.asarray if self.untraceable else jnp.asarray, tree)
+        """Give JAX's functions JAX's arrays, and NumPy's functions copies of NumPy's that cannot be written to."""
+        return jax.tree.map(_guarded if self.untraceable else jnp.asarray, tree)
 
     def _eager_value(self, vector: np.ndarray) -> np.ndarray:
         with wide():
-            return self.y_layout.flatten(self.forward(self.layout.unflatten(vector), self.constants)[0]).astype(
-                np.float64
-            )
+            y, _ = self.forward(self.arrays(self.layout.unflatten(vector)), self.constants)
+            return self.y_layout.flatten(y).astype(np.float64)
 
     def _batched(self, program: Any, points: np.ndarray) -> np.ndarray:
         lanes = int(np.clip(_BUDGET // max(self.layout.size, self.y_size), 4, 256))
@@ -213,8 +233,6 @@ class Programs:
                 full = np.concatenate([chunk, np.repeat(chunk[-1:], lanes - len(chunk), axis=0)])
                 found.append(np.asarray(program(full, self.constants))[: len(chunk)])
         return np.concatenate(found)
-
-    # -- compiling them ----------------------------------------------------------------------------
 
     @cached_property
     def _values(self) -> Callable[..., Any]:
@@ -237,15 +255,18 @@ class Programs:
         return _compiled(fast)
 
     @cached_property
+    def _differentiable(self) -> Callable[..., Any]:
+        return without_custom_vjp(self._traced) if self.subject.opaque else self.value
+
+    @cached_property
     def _reference(self) -> Callable[..., Any]:
         def run(vector: Any, constants: Any, w: Any, directions: Any) -> Any:
-            function = self.value
-            if self.subject.opaque:
-                function = without_custom_vjp(self._traced)
-            y, back = jax.vjp(lambda v: function(v, constants), vector)
+            def function(v: Any) -> Any:
+                return self._differentiable(v, constants)
+
+            y, back = jax.vjp(function, vector)
             rows = jax.vmap(lambda one: back(one.astype(y.dtype))[0])(w)
-            columns = jax.vmap(lambda v: jax.jvp(lambda u: function(u, constants), (vector,), (v,))[1])(directions)
-            return rows, columns
+            return rows, jax.vmap(lambda v: jax.jvp(function, (vector,), (v,))[1])(directions)
 
         return _compiled(run)
 
@@ -260,17 +281,17 @@ class Programs:
     @cached_property
     def _curvature(self) -> Callable[..., Any]:
         def run(vector: Any, constants: Any, w: Any, directions: Any) -> Any:
-            function = self.value
-            if self.subject.opaque:
-                function = without_custom_vjp(self._traced)
-            slope = jax.grad(lambda v: jnp.vdot(w, function(v, constants)))
-            return jax.vmap(lambda v: jax.jvp(slope, (vector,), (v,))[1])(directions)
+            def gradient(x: Any) -> Any:
+                return self.pull(x, x, constants, w)
+
+            if self.subject.opaque:  # a custom derivative has reverse mode alone; the Hessian is symmetric
+                return jax.vmap(lambda v: jax.vjp(gradient, vector)[1](v)[0])(directions)
+            return jax.vmap(lambda v: jax.jvp(gradient, (vector,), (v,))[1])(directions)
 
         return _compiled(run)
 
 
-def first_line(error: BaseException) -> str:
-    """Return an error's kind and the first line of what it says, cut to a line of a report."""
-    lines = str(error).strip().splitlines()
-    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-    return text if len(text) <= 150 else text[:147] + "…"
+def _guarded(leaf: Any) -> np.ndarray:
+    copy = np.array(leaf)
+    copy.flags.writeable = False
+    return copy

@@ -1,16 +1,18 @@
 r"""The report: what was checked, who objects, where it is worst, what the error looks like, how to see it again.
 
-It is true when the rule passes, and its representation is the text, so that a bare `assert fn.check(rule, x)` prints
-it.
+It is true when the rule passes; its representation is one line, which a bare `assert fn.check(rule, x)` shows, and as
+text it is a table.
 """
 
-from typing import Any, NamedTuple, NoReturn
+import html
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from funcnet.checking.comparison import Testimony
 from funcnet.checking.contract import Breach
 from funcnet.checking.diagnosis import Pattern
-from funcnet.checking.judge import Testimony
 from funcnet.checking.kinks import Kink
 from funcnet.checking.precision import Rounding
 
@@ -35,26 +37,7 @@ class CheckFailed(AssertionError):
     """A rule did not pass its check; the message is the report."""
 
 
-class _Shown(str):
-    """A representation that pytest shows in full when an `assert` finds the report false.
-
-    pytest cuts a representation to 240 characters and writes its line ends as two characters, so that a table could
-    not be read. This text says that it is short, and has its lines marked in the way in which pytest marks lines of
-    its own.
-    """
-
-    __slots__ = ()
-
-    def __len__(self) -> int:
-        return 1
-
-    def replace(self, old: str, new: str, count: Any = -1) -> str:
-        """Replace as any text does, except that line ends about to be escaped are kept."""
-        if (old, new) == ("\n", "\\n"):
-            return str.replace(self, "\n", "\n~")
-        return str.replace(self, old, new, count)
-
-
+@dataclass(frozen=True, eq=False, repr=False)
 class Report:
     """The outcome of a check; true when the rule passes.
 
@@ -68,30 +51,24 @@ class Report:
         kinks: elements without a derivative.
         roundings: the rounding error in each narrower dtype.
         notes: what else the reader should know.
-        seed, seconds: how to reproduce it, and how long it took.
+        tried: how many numbers of the inputs were judged one by one, and how many there are.
+        call, seconds: how to reproduce it, and how long it took.
 
     """
 
-    def __init__(
-        self,
-        name: str,
-        kind: str,
-        *,
-        breaches: tuple[Breach, ...] = (),
-        testimonies: tuple[Testimony, ...] = (),
-        leaves: tuple[Leaf, ...] = (),
-        patterns: tuple[Pattern, ...] = (),
-        kinks: tuple[tuple[str, Kink], ...] = (),
-        roundings: tuple[Rounding, ...] = (),
-        notes: tuple[str, ...] = (),
-        call: str = "",
-        seed: int = 0,
-        seconds: float = 0.0,
-        working: str = "float64",
-    ) -> None:
-        self.name, self.kind, self.breaches, self.testimonies = name, kind, breaches, testimonies
-        self.leaves, self.patterns, self.kinks, self.roundings = leaves, patterns, kinks, roundings
-        self.notes, self.call, self.seed, self.seconds, self.working = notes, call, seed, seconds, working
+    name: str
+    kind: str
+    breaches: tuple[Breach, ...] = ()
+    testimonies: tuple[Testimony, ...] = ()
+    leaves: tuple[Leaf, ...] = ()
+    patterns: tuple[Pattern, ...] = ()
+    kinks: tuple[tuple[str, Kink], ...] = ()
+    roundings: tuple[Rounding, ...] = ()
+    notes: tuple[str, ...] = ()
+    tried: tuple[int, int] = (0, 0)
+    call: str = ""
+    seconds: float = 0.0
+    working: str = "float64"
 
     @property
     def passed(self) -> bool:
@@ -109,19 +86,26 @@ class Report:
     def raise_if_failed(self) -> "Report":
         """Return the report itself, or raise `CheckFailed` with it."""
         if not self.passed:
-            self._raise()
+            raise CheckFailed("\n" + str(self))
         return self
 
-    def _raise(self) -> NoReturn:
-        raise CheckFailed("\n" + str(self))
-
     def __repr__(self) -> str:
-        return _Shown(self)
+        found = [one.words for one in self.breaches]
+        found += [f"{one.path}: {one.words}" for one in self.patterns]
+        found += [f"{one.witness} objects, {one.words}" for one in self.objections]
+        found += [one.problem for one in self.roundings if one.problem]
+        line = "; ".join([f"{'PASS' if self.passed else 'FAIL'}  {self.kind} {self.name}", *found])
+        # A test runner shows so much of a line, and escapes line ends; `print` shows all of them.
+        return line if len(line) <= 200 else f"{line[:199]}… (print the report)"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def __str__(self) -> str:
-        lines = [f"{'PASS' if self.passed else 'FAIL'}  {self.kind} {self.name}"]
+        few = f" ({self.tried[0]} of {self.tried[1]} numbers tried)" if self.tried[0] < self.tried[1] else ""
+        lines = [f"{'PASS' if self.passed else 'FAIL'}  {self.kind} {self.name}{few}"]
         lines += [f"  broken     {breach.words}" for breach in self.breaches]
-        lines += [f"  pattern    {self._path(pattern)}: {pattern.words}" for pattern in self.patterns]
+        lines += [f"  pattern    {pattern.path}: {pattern.words}" for pattern in self.patterns]
         lines += self._table()
         for one in self.testimonies:
             mark = {"agrees": "+", "objects": "✗", "abstains": "?", "absent": "-"}[one.verdict]
@@ -129,14 +113,8 @@ class Report:
         lines += self._kink_lines()
         lines += [f"  rounding   {each.dtype:<9} " + (each.problem or self._ulp_words(each)) for each in self.roundings]
         lines += [f"  note       {note}" for note in self.notes]
-        lines.append(
-            f"  {self.working} arithmetic, {self.seconds:.1f} s; reproduce with "
-            f"{self.call or f'fn.check(rule, seed={self.seed})'}"
-        )
+        lines.append(f"  {self.working} arithmetic, {self.seconds:.1f} s; reproduce with {self.call}")
         return "\n".join(lines)
-
-    def _path(self, pattern: Pattern) -> str:
-        return self.leaves[pattern.leaf].path if pattern.leaf < len(self.leaves) else str(pattern.leaf)
 
     def _table(self) -> list[str]:
         if not self.leaves:
@@ -181,7 +159,7 @@ class Report:
 
     def _ulp_words(self, one: Rounding) -> str:
         if np.isnan(one.ulps):
-            return "no reference to measure it by"
+            return one.where
         own = f"{_ulps(one.ulps)} ulp of its own size at {one.where or 'every input'}"
         return f"{own}, {_ulps(one.leaf_ulps)} ulp of the largest in its leaf"
 

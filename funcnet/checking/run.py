@@ -1,22 +1,24 @@
-r"""The check itself: contract, evidence, judgement, diagnosis, report, in that order."""
+r"""The check itself: contract, evidence, judgement, further witnesses, report, in that order."""
 
 import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcnet.checking.contract import Breach, check_backward, check_forward, elsewhere
+from funcnet.checking.comparison import Testimony
+from funcnet.checking.contract import check_backward, check_forward, elsewhere
 from funcnet.checking.diagnosis import Pattern, diagnose
 from funcnet.checking.evidence import Evidence
-from funcnet.checking.form import rule_name
+from funcnet.checking.form import Subject, rule_name, symmetrised
 from funcnet.checking.judge import Judgement, judge
 from funcnet.checking.known import compare_known
 from funcnet.checking.layout import as_arrays, leaf_path
 from funcnet.checking.optimizers import SCOPE, check_optimizer, example_parameters
-from funcnet.checking.precision import rounding
+from funcnet.checking.precision import Rounding, lost_digits, rounding
 from funcnet.checking.report import Leaf, Report
 from funcnet.checking.subject import is_optimizer, subject_of
 from funcnet.checking.symbolic import symbolic
@@ -35,7 +37,7 @@ def check(
     second: bool = True,
     formula: bool = True,
     tolerance: float = 1e-12,
-    max_elements: int = 64,
+    max_elements: int | None = None,
 ) -> Report:
     r"""Check a gradient by independent witnesses and return a report, true when it passes.
 
@@ -59,14 +61,17 @@ def check(
         second: whether to compare Hessian-vector products.
         formula: whether SymPy differentiates `FORMULA` where a rule states one.
         tolerance: how far, relative to what was summed up, automatic differentiation may be away in 64 bits.
-        max_elements: how many elements are differentiated numerically, spread over the leaves; in larger examples all
-            others are judged by automatic differentiation and by directional derivatives.
+        max_elements: how many elements are differentiated numerically, spread over the leaves. By default all, up to
+            4096; 64 where automatic differentiation judges all others. The report says how many were tried.
+
+    A matrix that is symmetric, if its gradient is not right entry by entry, is taken for a symmetric argument: entries
+    (i, j) and (j, i) move together and each bears half of the slope. The report says so.
 
     Returns:
         A `Report`.
 
     Raises:
-        TypeError, ValueError: where there is nothing to check: integer inputs, empty arrays, a class for an instance.
+        TypeError, ValueError: where there is nothing to check: whole numbers, empty arrays, a class for an instance.
 
     >>> import jax.numpy as jnp, funcnet as fn
     >>> bool(fn.check(fn.relu, jnp.asarray([-1.0, 0.0, 2.0])))
@@ -78,79 +83,92 @@ def check(
     """
     started = time.perf_counter()
     if is_optimizer(rule):
-        given = [as_arrays(argument) for argument in arguments]
-        breaches, testimonies = check_optimizer(
-            rule,
-            given[0] if given else example_parameters(),
-            given[1] if len(given) > 1 else None,
-            as_arrays(known),
-            seed,
-        )
-        return Report(
-            rule_name(rule),
-            "optimizer",
-            breaches=breaches,
-            testimonies=testimonies,
-            notes=(SCOPE,) if known is None else (),
-            seed=seed,
-            seconds=time.perf_counter() - started,
-            working="the parameters' own",
-        )
-    subject = subject_of(rule, arguments, gradient, argnums)
+        report = _check_optimizer(rule, [as_arrays(argument) for argument in arguments], known, seed)
+    else:
+        subject = subject_of(rule, arguments, gradient, argnums)
+        request = Request(known, seed, dtypes, transforms, second, formula, tolerance, max_elements)
+        report = examine(subject, request)
+        symmetric = None if report else symmetrised(subject)
+        if symmetric is not None:
+            again = examine(symmetric, request)
+            report = again if again else report
+    chosen = "" if argnums is None else f", argnums={argnums!r}"
+    call = f"fn.check(rule, *arguments, seed={seed}{chosen})"
+    return replace(report, call=call, seconds=time.perf_counter() - started)
+
+
+class Request(NamedTuple):
+    """What `check` was asked for."""
+
+    known: Any
+    seed: int
+    dtypes: Sequence[str]
+    transforms: bool
+    second: bool
+    formula: bool
+    tolerance: float
+    max_elements: int | None
+
+
+def examine(subject: Subject, request: Request) -> Report:
+    """Gather evidence on one subject, hear all witnesses, and report."""
+    held = ", ".join(leaf_path(path) for path, _ in subject.held)
+    report = Report(subject.name, subject.kind, notes=(*subject.notes, *([f"{held} held fixed"] if held else [])))
     pool = ThreadPoolExecutor(max(os.cpu_count() or 1, 2))
-    programs, found = check_forward(subject, pool, second)
+    programs, breaches = check_forward(subject, pool)
     # What was begun goes on; each program is waited for where it is used.
     pool.shutdown(wait=False)
-    breaches_: list[Breach] = list(found)
-    call = f"fn.check(rule, *arguments, seed={seed}" + (f", argnums={argnums!r})" if argnums is not None else ")")
-
-    def report(**parts: Any) -> Report:
-        return Report(
-            subject.name,
-            subject.kind,
-            breaches=tuple(breaches_),
-            call=call,
-            seed=seed,
-            seconds=time.perf_counter() - started,
-            notes=tuple(notes),
-            **parts,
-        )
-
-    notes: list[str] = [f"{', '.join(leaf_path(path) for path, _ in subject.held)} held fixed"] if subject.held else []
-    if programs is None or breaches_:
-        return report()
-    evidence = Evidence(subject, seed, max_elements=max_elements, programs=programs)
-    hand, found = check_backward(programs, np.concatenate([evidence.w, np.ones((1, evidence.y_size))]))
-    breaches_ += found
+    if programs is None or breaches:
+        return replace(report, breaches=tuple(breaches))
+    evidence = Evidence(subject, request.seed, max_elements=request.max_elements, programs=programs)
+    hand, breaches = check_backward(programs, np.concatenate([evidence.w, np.ones((1, evidence.y_size))]))
+    report = replace(report, breaches=tuple(breaches), working=str(programs.dtype))
     if hand is None or not np.all(np.isfinite(hand)):
-        return report(working=str(programs.dtype))
+        return report
     hand, for_ones = hand[:-1], hand[-1]
-    verdict = judge(evidence, hand, tolerance)
-    testimonies_ = list(verdict.testimonies)
-    testimonies_ += [] if known is None else [compare_known(evidence, for_ones, known)]
-    if transforms:
-        testimonies_ += [under_jit(evidence, hand), under_vmap(evidence)]
-    if second:
-        testimonies_.append(second_order(evidence))
-    if formula:
-        testimony = symbolic(rule, seed)
-        testimonies_ += [testimony] if testimony else []
-    # Where 64 bits already object, rounding in fewer is no news.
-    clean = verdict.passed and not evidence.programs.untraceable
-    roundings = (
-        tuple(rounding(evidence, dtype, verdict.overruled) for dtype in dtypes)
-        if clean and programs.dtype == np.float64
-        else ()
-    )
-    notes += _notes(evidence, verdict)
-    return report(
-        testimonies=tuple(testimonies_),
+    verdict = judge(evidence, hand, request.tolerance)
+    return replace(
+        report,
+        testimonies=verdict.testimonies + tuple(_further(evidence, hand, for_ones, request)),
         leaves=_leaves(evidence, verdict),
         patterns=() if verdict.passed else patterns_of(evidence, hand, verdict),
         kinks=tuple((evidence.layout.name(kink.element), kink) for kink in verdict.kinks),
-        roundings=roundings,
-        working=str(programs.dtype),
+        roundings=_roundings(evidence, hand, verdict, request.dtypes),
+        notes=(*report.notes, *_notes(evidence, verdict)),
+        tried=(int(np.sum(verdict.tried)), evidence.x.size),
     )
+
+
+def _further(e: Evidence, hand: np.ndarray, for_ones: np.ndarray, request: Request) -> list[Testimony]:
+    """Hear the witnesses that compile programs of their own, or know something from elsewhere."""
+    found = [] if request.known is None else [compare_known(e, for_ones, request.known)]
+    if request.transforms:
+        found += [under_jit(e, hand), under_vmap(e)]
+    if request.second:
+        found.append(second_order(e))
+    stated = symbolic(e.subject.rule, request.seed) if request.formula else None
+    return [*found, stated] if stated else found
+
+
+def _roundings(e: Evidence, hand: np.ndarray, verdict: Judgement, dtypes: Sequence[str]) -> tuple[Rounding, ...]:
+    """Measure rounding in narrower dtypes; where 64 bits already object, rounding in fewer is no news."""
+    if not verdict.passed or e.programs.untraceable or e.programs.dtype != np.float64:
+        return ()
+    lost = [lost_digits(e, hand, verdict.reference)] if verdict.rounded else []
+    return (*lost, *(rounding(e, dtype, verdict.overruled) for dtype in dtypes))
+
+
+def _check_optimizer(rule: Any, given: list[Any], known: Any, seed: int) -> Report:
+    breaches, testimonies = check_optimizer(
+        rule,
+        given[0] if given else example_parameters(),
+        given[1] if len(given) > 1 else None,
+        as_arrays(known),
+        seed,
+    )
+    notes = (SCOPE,) if known is None else ()
+    own = "the parameters' own"
+    return Report(rule_name(rule), "optimizer", breaches, testimonies, notes=notes, working=own)
 
 
 def patterns_of(evidence: Evidence, hand: np.ndarray, verdict: Judgement) -> tuple[Pattern, ...]:
@@ -193,10 +211,7 @@ def _notes(evidence: Evidence, verdict: Judgement) -> list[str]:
         names = ", ".join(evidence.layout.name(i) for i in verdict.overruled[:3])
         notes.append(f"automatic differentiation is wrong at {names}: differences of y side with the rule")
     if evidence.tested.size < int(np.sum(evidence.movable)):
-        notes.append(
-            f"{evidence.tested.size} of {evidence.x.size} numbers differentiated one by one, the rest along random "
-            "directions"
-        )
+        notes.append(f"{evidence.tested.size} of {evidence.x.size} numbers differentiated numerically, one by one")
     if not np.all(evidence.movable):
         notes.append(f"{int(np.sum(~evidence.movable))} infinite inputs were held fixed")
     inner = evidence.programs.inner_dtype

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.checking.judge import Testimony
+from funcnet.checking.comparison import Testimony
 from funcnet.records import children
 
 _NAME = "symbolic"

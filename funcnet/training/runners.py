@@ -174,9 +174,7 @@ def _sums(experiment: Experiment, params: Any, batch: Any) -> Any:
 
 
 def _read(experiment: Experiment, stream: Stream) -> Any:
-    return jax.tree.map(
-        lambda s: jax.ShapeDtypeStruct((1, *s.shape), s.dtype), features(experiment, stream.example[0])
-    )
+    return jax.tree.map(lambda s: jax.ShapeDtypeStruct((1, *s.shape), s.dtype), features(experiment, stream.example[0]))
 
 
 def chosen_devices(experiment: Experiment, devices: Sequence[Any] | None) -> tuple[Any, ...]:

@@ -34,13 +34,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from funcnet.checking.comparison import magnitudes
 from funcnet.checking.contract import elsewhere
 from funcnet.checking.evidence import Evidence
 from funcnet.checking.judge import judge
 from funcnet.checking.known import compare_known
 from funcnet.checking.programs import Programs
 from funcnet.checking.registry import Example
-from funcnet.checking.sizes import magnitudes
 from funcnet.checking.subject import subject_of
 
 

@@ -1,12 +1,13 @@
-r"""The complex step: f(x + i h v) = f(x) + i h J v + O(h²), so Im f / h is J v to the last digits, h being 2⁻¹⁰⁰.
+r"""Traced programs, run one primitive after another in another arithmetic.
 
-No difference is taken, so nothing cancels (Squire & Trapp 1998). Rules refuse complex numbers, rightly; so the traced
-program of a rule is run over them here, one primitive after another. Primitives that are analytic run as they are.
-Those that are pieced together (max, abs, select, comparisons, sign, rounding) are decided by the real part, which is
-the branch that the rule takes at x. Anything else, and loops, are said to be not applicable.
-
-The same walk serves to look beneath a custom derivative: with real numbers and `custom_vjp` opened, it is the function
-that JAX would have differentiated by itself.
+Complex numbers    f(x + i h v) = f(x) + i h J v + O(h²), so Im f / h is J v to the last digits, h being 2⁻¹⁰⁰: no
+                   difference is taken, so nothing cancels (Squire & Trapp 1998). Rules refuse complex numbers, rightly;
+                   so their traced program is run over them here. Primitives that are analytic run as they are. Those
+                   that are pieced together (max, abs, select, comparisons, sign, rounding) are decided by the real
+                   part, which is the branch that the rule takes at x. Anything else, and loops, are not applicable.
+Random rounding    each number is moved by a unit in the last place at random: how far the outcome moves is what is lost
+                   to rounding, cancellation and ill condition included (La Porte & Vignes 1974).
+Opened             with every `custom_vjp` opened it is the function that JAX would have differentiated by itself.
 """
 
 import functools
@@ -18,76 +19,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_ANALYTIC = {
-    "add",
-    "sub",
-    "mul",
-    "div",
-    "neg",
-    "exp",
-    "exp2",
-    "log",
-    "sin",
-    "cos",
-    "tan",
-    "sinh",
-    "cosh",
-    "sqrt",
-    "rsqrt",
-    "integer_pow",
-    "pow",
-    "square",
-    "dot_general",
-    "conv_general_dilated",
-    "reduce_sum",
-    "cumsum",
-    "add_any",
-    "reduce_prod",
-}
-_STRUCTURAL = {
-    "broadcast_in_dim",
-    "reshape",
-    "transpose",
-    "squeeze",
-    "expand_dims",
-    "concatenate",
-    "slice",
-    "dynamic_slice",
-    "dynamic_update_slice",
-    "gather",
-    "scatter",
-    "scatter-add",
-    "rev",
-    "pad",
-    "select_n",
-    "copy",
-    "copy_p",
-    "stop_gradient",
-    "split",
-}
-_COMPARING = {"gt", "lt", "ge", "le", "eq", "ne"}
-_REAL_PART = {
-    "floor",
-    "ceil",
-    "round",
-    "sign",
-    "is_finite",
-    "reduce_precision",
-    "bitcast_convert_type",
-    "argmax",
-    "argmin",
-}
-_CALLS = {
-    "jit",
-    "pjit",
-    "closed_call",
-    "core_call",
-    "custom_jvp_call",
-    "custom_vjp_call",
-    "custom_vjp_call_jaxpr",
-    "remat2",
-    "checkpoint",
-}
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_ANALYTIC = _names(
+    "add sub mul div neg exp exp2 log sin cos tan sinh cosh sqrt rsqrt integer_pow pow square dot_general "
+    "conv_general_dilated reduce_sum cumsum add_any reduce_prod"
+)
+_STRUCTURAL = _names(
+    "broadcast_in_dim reshape transpose squeeze expand_dims concatenate slice dynamic_slice dynamic_update_slice "
+    "gather scatter scatter-add rev pad select_n copy copy_p stop_gradient split"
+)
+_COMPARING = _names("gt lt ge le eq ne")
+_REAL_PART = _names("floor ceil round sign is_finite reduce_precision bitcast_convert_type argmax argmin")
+_CALLS = _names(
+    "jit pjit closed_call core_call custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr remat2 checkpoint"
+)
+_EXACT = _STRUCTURAL | _COMPARING | _REAL_PART | _names("neg abs max min clamp reduce_max reduce_min")
 
 
 @functools.cache
@@ -123,6 +73,27 @@ def without_custom_vjp(closed: Any) -> Callable[..., Any]:
         return out
 
     return run
+
+
+def randomly_rounded(closed: Any, arguments: Any, rng: np.random.Generator) -> np.ndarray:
+    """Run a traced function once, eagerly, every result, argument and array that it carries along rounded at random."""
+
+    def shake(value: Any) -> Any:
+        if not jnp.issubdtype(jnp.result_type(value), jnp.floating):
+            return value
+        epsilon = float(jnp.finfo(value.dtype).eps) * rng.choice([-1.0, 1.0], np.shape(value))
+        return jnp.asarray(np.asarray(value) * (1 + epsilon), value.dtype)
+
+    def equation(eqn: Any, values: list[Any]) -> list[Any]:
+        if eqn.primitive.name in _CALLS:
+            inner, consts = inner_program(eqn)
+            return walk(inner, consts, values, equation)
+        found = bind(eqn, values)
+        return found if eqn.primitive.name in _EXACT else [shake(value) for value in found]
+
+    given = [shake(value) for value in jax.tree.leaves(arguments)]
+    (out,) = walk(closed.jaxpr, [shake(value) for value in closed.consts], given, equation)
+    return np.asarray(out, np.float64)
 
 
 def walk(jaxpr: Any, consts: Any, arguments: Any, equation: Callable[..., Any]) -> list[Any]:
