@@ -39,8 +39,8 @@ def test_small_numbers_can_be_had_again(name, as_users_run_it):
         found = study.plain(module.measure(small=True))
     except study.Missing as missing:
         pytest.skip(str(missing))
-    tolerance = getattr(module, "TOLERANCE", study.TOLERANCE)
-    assert study.differences(study.record_of(name)["small"], found, tolerance) == []
+    tolerance, least = (getattr(module, bound, getattr(study, bound)) for bound in ("TOLERANCE", "LEAST"))
+    assert study.differences(study.record_of(name)["small"], found, tolerance, least) == []
 
 
 @pytest.mark.parametrize("group", study.GROUPS)
@@ -56,6 +56,8 @@ def test_a_drift_is_seen():
     assert study.differences(recorded, {"loss": [0.5, 1.001], "seconds": 9.0, "kind": "ReLU"}, 0.01) == []
     found = study.differences(recorded, {"loss": [0.5, 1.1], "seconds": 3.0, "kind": "tanh"}, 0.01)
     assert found == [".loss.1: 1.0 was recorded, 1.1 found", ".kind: 'ReLU' was recorded, 'tanh' found"]
+    assert study.differences([2e-5], [8e-5], 0.01)
+    assert study.differences([2e-5], [8e-5], 0.01, least=1e-4) == []
     assert study.differences({"a": 1}, {"b": 1}, 0.5)
     assert study.differences([1.0, 2.0], [1.0], 0.5)
     assert study.differences([1.0], ["nan"], 0.5)

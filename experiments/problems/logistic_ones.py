@@ -32,6 +32,7 @@ from experiments.study import Table
 from funcnet.layers.initializers import Filled
 
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+LEAST = 1e-4  # scikit-learn's solver stops so near to the minimum, elsewhere on another processor
 NEIGHBOURS = (1, 3, 5, 9, 15, 25, 51)
 
 

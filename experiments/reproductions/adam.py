@@ -49,7 +49,7 @@ def problems(small):
     words, labels = alone[0] + alone[1], np.repeat(np.float32([0, 1]), list(map(len, alone)))
     grams = vocabulary(words, (1, 2, 3), 8)
     sparse = presence(words, grams, (1, 2, 3)), labels[:, None]
-    zero = fn.layers.initializers.Constant(0.0)
+    zero = fn.layers.initializers.Filled(0.0)
     last = fn.Dense(1, kernel_init=zero)
     found = {
         "digits": (fn.data.digits().train, fn.Dense(10, kernel_init=zero), fn.SoftmaxCrossEntropy(), 32),

@@ -29,9 +29,10 @@ class RMSNorm(Layer):
     Args:
         epsilon: what is added to the mean square, above 0; 1e-6 by default.
 
-    >>> import jax, jax.numpy as jnp, funcnet as fn
+    >>> import jax, jax.numpy as jnp, numpy as np, funcnet as fn
     >>> layer = fn.RMSNorm()
-    >>> print(layer.apply(layer.init(jax.random.key(0), (2,)), jnp.asarray([[3.0, -4.0]])).round(3))
+    >>> y = layer.apply(layer.init(jax.random.key(0), (2,)), jnp.asarray([[3.0, -4.0]]))
+    >>> print(np.asarray(y).round(3))
     [[ 0.849 -1.131]]
 
     """

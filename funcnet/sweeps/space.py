@@ -86,9 +86,9 @@ def sample(experiment: Experiment, space: Mapping[Any, Any], n: int, seed: int =
 
     >>> import funcnet as fn
     >>> base = fn.Experiment(fn.mlp(8, 3), fn.SoftmaxCrossEntropy(), fn.SGD(0.1))
-    >>> space = {"optimizer.learning_rate": LogUniform(1e-3, 1.0), "batch_size": [16, 32]}
-    >>> trials = sample(base, space, 100, seed=1)
-    >>> trials[:10] == sample(base, space, 10, seed=1)
+    >>> space = {"optimizer.learning_rate": fn.LogUniform(1e-3, 1.0), "batch_size": [16, 32]}
+    >>> trials = fn.sample(base, space, 100, seed=1)
+    >>> trials[:10] == fn.sample(base, space, 10, seed=1)
     True
 
     """
