@@ -58,17 +58,21 @@ def to_input(dy: jax.Array, kernel: jax.Array, frame: Windows, groups: int) -> j
         between = [(before, after, s - 1) for (before, after), s in zip(pads, frame.stride, strict=True)]
         spread = lax.pad(dy, jnp.zeros((), dy.dtype), [(0, 0, 0), *between, (0, 0, 0)])
         return _shifted(spread, turned, frame._replace(stride=(1,) * rank, places=frame.space))
-    *window, own, features = kernel.shape
-    split = turned.reshape(*window, own, groups, features // groups)
-    exchanged = jnp.swapaxes(split, -1, -3).reshape(*window, features // groups, groups * own)
+    images, (out, own, *taps), _ = _numbers(rank)
+    exchanged = (own, out, *taps)
+    if groups > 1:
+        *window, channels, features = kernel.shape
+        split = turned.reshape(*window, channels, groups, features // groups)
+        turned = jnp.swapaxes(split, -1, -3).reshape(*window, features // groups, groups * channels)
+        exchanged = (out, own, *taps)
     return lax.conv_general_dilated(
         dy,
-        exchanged,
+        turned,
         (1,) * rank,
         pads,
         lhs_dilation=frame.stride,
         rhs_dilation=frame.dilation,
-        dimension_numbers=_numbers(rank),
+        dimension_numbers=lax.ConvDimensionNumbers(images, exchanged, images),
         feature_group_count=groups,
     )
 
