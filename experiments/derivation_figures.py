@@ -59,7 +59,7 @@ def l1_l2_geometry():
     error = 0.5 * np.einsum("...i,ij,...j", offset, GRAM, offset)
     angle = np.linspace(0, 2 * np.pi, 401)
     for axes, ratio, name in zip(figure.subplots(1, 2, sharey=True), (1.0, 0.0), ("L1", "L2"), strict=True):
-        best = fn.linear.elastic_net(x, y, 0.6, l1_ratio=ratio, intercept=False, tolerance=1e-10).coefficient
+        best = fn.linear.elastic_net(x, y, 0.6, l1_ratio=ratio, intercept=False, tolerance=1e-10).coefficients
         length = np.abs(best).sum() if ratio else np.sqrt((best**2).sum())
         circle = np.stack([np.cos(angle), np.sin(angle)])
         edge = length * circle / (np.abs(circle).sum(axis=0) if ratio else 1)

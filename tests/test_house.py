@@ -28,7 +28,7 @@ FLOORS = (
 LAZY: set[tuple[str, str]] = set()
 # Types of one name on purpose: the protocol of a kind has the name of its base.
 PROTOCOLS = {name for name, value in vars(funcnet.protocols).items() if isinstance(value, type)}
-TWINS = {"Settings"}
+TWINS: set[str] = set()
 LONG_FUNCTIONS: set[str] = set()
 LONG_FILES: set[str] = set()
 GUESSES = 30  # calls of hasattr and getattr

@@ -33,7 +33,7 @@ def least_loss():
     x, odd = problems()["logistic regression"][1]
     x, odd = x.astype(np.float64), odd[:, 0]
     found = fn.linear.logistic(x, odd.astype(np.int32), 1e-7, l1_ratio=0.0, tolerance=1e-8)
-    z = x @ found.coefficient + found.intercept
+    z = x @ found.coefficients + found.intercept
     return float(np.mean(np.logaddexp(0, z) - odd * z))
 
 

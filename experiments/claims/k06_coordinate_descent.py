@@ -115,7 +115,7 @@ def linear(name, x, y, strength, small):
     """Return each method's best curve on ridge or lasso, zeros at its end, and seconds to each level."""
     lasso = name == "lasso"
     ratio = 1.0 if lasso else 1e-9  # at 0 the solver would take the closed form
-    exact = fn.linear.elastic_net(x, y, strength, l1_ratio=float(lasso), intercept=False, tolerance=1e-15).coefficient
+    exact = fn.linear.elastic_net(x, y, strength, l1_ratio=float(lasso), intercept=False, tolerance=1e-15).coefficients
     value = functools.partial(penalised, x=x, y=y, strength=strength, lasso=lasso)
     least, start = value(exact), value(np.zeros(x.shape[1]))
     found = {"zeros_of_the_minimum": int((exact == 0).sum())}

@@ -48,10 +48,18 @@ def standardize(train: Any, *others: Any) -> Standardized:
                 f"{name}[{place[0]}, {place[1]}] is {array[place]}",
                 "dropping that row",
             )
-    base = arrays[0].astype(np.float64)
+    wide = [array.astype(np.promote_types(array.dtype, np.float64)) for array in arrays]
+    # Columns are divided by powers of two first, which is exact, so that no square leaves the range.
+    _, powers = np.frexp(np.max(np.abs(wide[0]), axis=0))
+    base = np.ldexp(wide[0], -powers)
     deviations = base.std(axis=0)
     constant = (base.max(axis=0) == base.min(axis=0)) | (deviations == 0)
-    means = np.where(constant, base[0], base.mean(axis=0))
+    powers = np.where(constant, 0, powers)
+    means = np.where(constant, wide[0][0], base.mean(axis=0))
     scales = np.where(constant, 1.0, deviations)
-    scaled = tuple(((array.astype(np.float64) - means) / scales).astype(array.dtype) for array in arrays)
-    return Standardized(scaled, means.astype(arrays[0].dtype), scales.astype(arrays[0].dtype))
+    scaled = tuple(
+        ((np.ldexp(array, -powers) - means) / scales).astype(given.dtype)
+        for array, given in zip(wide, arrays, strict=True)
+    )
+    means, scales = (np.ldexp(a, powers).astype(arrays[0].dtype) for a in (means, scales))
+    return Standardized(scaled, means, scales)

@@ -7,7 +7,8 @@ cross_validate                  folds × mixing ratios × penalties in one compi
 
 from funcnet.linear.classification import logistic, logistic_path
 from funcnet.linear.cross_validation import CrossValidation, cross_validate
-from funcnet.linear.regression import Fit, Path, elastic_net, elastic_net_path
+from funcnet.linear.regression import elastic_net, elastic_net_path
+from funcnet.linear.results import Fit, Path
 
 __all__ = [
     "CrossValidation",

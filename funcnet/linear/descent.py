@@ -18,6 +18,10 @@ wᵢ are combined to Σ αᵢ wᵢ with Σ αᵢ = 1 and ‖Σ αᵢ (wᵢ − w
 lower there (Anderson 1965). It costs next to nothing, as g is affine in w and combines by the same αᵢ. Sweeps
 follow, so that zeros are exact again.
 
+Stopping. `descend` looks at the gap after five sweeps, or as soon as one moves little, and ends when the gap is small
+enough, when a sweep moves nothing, or when `PATIENCE` looks in a row have neither found a smaller gap nor a sweep that
+moved less than any before: then floating point can do no more, and the gap says what was reached.
+
 Speed. Two forms do the same arithmetic. The narrow one is written in steps of 128 bytes and skips a
 coordinate that stays: XLA's CPU compiler turns a loop that touches less than 1 kB a step into one native
 routine, without which each of its steps costs five dispatches (97 ns a coordinate against 220 at 200
@@ -39,27 +43,31 @@ from jax import lax
 from funcnet.regularizers.l1 import soft_threshold
 
 DEPTH = 5  # sweeps between two looks at the gap, and iterates that are combined
-
-
-class Quadratic(NamedTuple):
-    """½ wᵀG w − cᵀw + Σ tⱼ|wⱼ| + Σ ½ uⱼwⱼ²."""
-
-    gram: jax.Array  # (k, k)
-    correlation: jax.Array  # (k,)
-    threshold: jax.Array  # (k,), t
-    ridge: jax.Array  # (k,), u
-    end: jax.Array  # int32 (): coordinates from here on are left alone
+PATIENCE = 100  # looks in a row without progress
 
 
 class Progress(NamedTuple):
     """Where a descent stands."""
 
     w: jax.Array  # (k,)
-    g: jax.Array  # (k,), c − G w
+    g: jax.Array  # what follows from w and is affine in it: c − G w, or residuals
     gap: jax.Array  # ()
     enough: jax.Array  # (): when a sweep moves no more than this, it is time to look at the gap
     sweeps: jax.Array  # int32 ()
     moved: jax.Array  # (): Σ (Gⱼⱼ + uⱼ) d² of the last sweep; 0 says that nothing can be gained any more
+    best: jax.Array  # (): the least gap so far
+    least: jax.Array  # (): the least that a sweep before a look moved
+    idle: jax.Array  # int32 (): looks since one of the two fell
+
+    def stuck(self) -> jax.Array:
+        """Tell whether floating point can do no more."""
+        return (self.moved <= 0) | (self.idle >= PATIENCE)
+
+
+def begin(w: jax.Array, g: jax.Array, enough: jax.Array, made: jax.Array, gap: jax.Array) -> Progress:
+    """Stand at w after some sweeps; no look has been taken yet."""
+    unknown = jnp.full_like(enough, jnp.inf)
+    return Progress(w, g, gap, enough, made, unknown, unknown, unknown, jnp.int32(0))
 
 
 def block(dtype: Any) -> int:
@@ -73,11 +81,13 @@ def padded(size: int, dtype: Any) -> int:
     return max(-(-size // step), 1) * step
 
 
-def _read(a: jax.Array, j: jax.Array) -> jax.Array:
+def read(a: jax.Array, j: jax.Array) -> jax.Array:
+    """Return number j of a vector."""
     return lax.dynamic_slice(a, (j,), (1,), allow_negative_indices=False)[0]
 
 
-def _write(a: jax.Array, j: jax.Array, value: jax.Array) -> jax.Array:
+def write(a: jax.Array, j: jax.Array, value: jax.Array) -> jax.Array:
+    """Return the vector with another number j."""
     return lax.dynamic_update_slice(a, value[None], (j,), allow_negative_indices=False)
 
 
@@ -102,38 +112,67 @@ def without(target: jax.Array, w: jax.Array, rows: jax.Array, taken: jax.Array, 
 
     def step(carry: tuple) -> tuple:
         j, rest = carry
-        return j + jnp.int32(1), _subtract_row(rows, rest, j, _read(w, j), jnp.int32(len(target)))
+        return j + jnp.int32(1), _subtract_row(rows, rest, j, read(w, j), jnp.int32(len(target)))
 
     return lax.while_loop(lambda carry: carry[0] < taken, step, (jnp.int32(0), target))[1]
 
 
-def sweep(problem: Quadratic, w: jax.Array, g: jax.Array, wide: bool) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Visit each coordinate once; return the coefficients, g = c − G w, and Σ (Gⱼⱼ + uⱼ) d²."""
-    gram, _, threshold, ridge, end = problem
-    curvature = jnp.diagonal(gram)
+class Quadratic(NamedTuple):
+    """½ wᵀG w − cᵀw + Σ tⱼ|wⱼ| + Σ ½ uⱼwⱼ²; `wide` says which form sweeps."""
+
+    gram: jax.Array  # (k, k)
+    correlation: jax.Array  # (k,)
+    threshold: jax.Array  # (k,), t
+    ridge: jax.Array  # (k,), u
+    end: jax.Array  # int32 (): coordinates from here on are left alone
+    wide: bool = False
+
+    def sweep(self, w: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Visit each coordinate once; return the coefficients, g = c − G w, and Σ (Gⱼⱼ + uⱼ) d²."""
+        gram, _, threshold, ridge, end, wide = self
+        curvature = jnp.diagonal(gram)
+        total, inverse = inverses(curvature, ridge)
+        end = jnp.int32(w.shape[0]) if wide else end
+
+        def visit(carry: tuple) -> tuple:
+            j, w, g, moved = carry
+            old = read(w, j)
+            z = read(g, j) + read(curvature, j) * old
+            d = soft_threshold(z, read(threshold, j)) * read(inverse, j) - old
+            # old + d, not the new value: XLA sees that the old one is read before it is overwritten, and makes no
+            # copy. A zero stays exact: old + (0 − old) = 0.
+            w = write(w, j, old + d)
+            g = g - d * lax.dynamic_index_in_dim(gram, j, keepdims=False) if wide else _subtract_row(gram, g, j, d, end)
+            return j + jnp.int32(1), w, g, moved + read(total, j) * d * d
+
+        start = (jnp.int32(0), w, g, jnp.zeros((), w.dtype))
+        return lax.while_loop(lambda carry: carry[0] < end, visit, start)[1:]
+
+    def value(self, w: jax.Array, g: jax.Array) -> jax.Array:
+        """Return the objective, with wᵀG w = wᵀ(c − g)."""
+        smooth = 0.5 * self.ridge * w * w - 0.5 * w * (self.correlation + g)
+        return jnp.sum(smooth + self.threshold * jnp.abs(w))
+
+
+def inverses(curvature: jax.Array, ridge: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return Gⱼⱼ + uⱼ and its inverse, which is 0 where there is no curvature."""
     total = curvature + ridge
-    inverse = jnp.where(curvature > 0, 1 / jnp.where(total > 0, total, jnp.ones_like(total)), jnp.zeros_like(total))
-    end = jnp.int32(w.shape[0]) if wide else end
-
-    def visit(carry: tuple) -> tuple:
-        j, w, g, moved = carry
-        old = _read(w, j)
-        z = _read(g, j) + _read(curvature, j) * old
-        d = soft_threshold(z, _read(threshold, j)) * _read(inverse, j) - old
-        # old + d, not the new value: XLA sees that the old one is read before it is overwritten, and makes no
-        # copy. A zero stays exact: old + (0 − old) = 0.
-        w = _write(w, j, old + d)
-        g = g - d * lax.dynamic_index_in_dim(gram, j, keepdims=False) if wide else _subtract_row(gram, g, j, d, end)
-        return j + jnp.int32(1), w, g, moved + _read(total, j) * d * d
-
-    start = (jnp.int32(0), w, g, jnp.zeros((), w.dtype))
-    return lax.while_loop(lambda carry: carry[0] < end, visit, start)[1:]
+    return total, jnp.where(curvature > 0, 1 / jnp.where(total > 0, total, 1), 0)
 
 
-def value(problem: Quadratic, w: jax.Array, g: jax.Array) -> jax.Array:
-    """Return the objective, with wᵀG w = wᵀ(c − g)."""
-    smooth = 0.5 * problem.ridge * w * w - 0.5 * w * (problem.correlation + g)
-    return jnp.sum(smooth + problem.threshold * jnp.abs(w))
+def sweeps(problem: Any, start: tuple, enough: jax.Array, most: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Sweep until one moves no more than `enough`, or `most` are made; return w, g, and how many."""
+
+    def going(state: tuple) -> jax.Array:
+        n, _, _, moved = state
+        return (n < most) & (moved > enough)
+
+    def one(state: tuple) -> tuple:
+        n, w, g, _ = state
+        return (n + jnp.int32(1), *problem.sweep(w, g))
+
+    n, w, g, _ = lax.while_loop(going, one, (jnp.int32(0), *start, jnp.full_like(enough, jnp.inf)))
+    return w, g, n
 
 
 def solve_small(matrix: jax.Array, right: jax.Array) -> jax.Array:
@@ -145,8 +184,8 @@ def solve_small(matrix: jax.Array, right: jax.Array) -> jax.Array:
     return table[:, -1]
 
 
-def extrapolate(problem: Quadratic, ws: jax.Array, gs: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Combine the iterates ws and their g, (DEPTH + 1, k) each, or keep the last where that is better."""
+def extrapolate(problem: Any, ws: jax.Array, gs: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Combine the iterates ws and their g, DEPTH + 1 of each, or keep the last where that is better."""
     steps = ws[1:] - ws[:-1]
     products = steps @ steps.T
     # α minimises αᵀMα under Σα = 1, so Mα = constant; a touch of ridge for steps that are all alike.
@@ -154,18 +193,16 @@ def extrapolate(problem: Quadratic, ws: jax.Array, gs: jax.Array) -> tuple[jax.A
     alpha = solve_small(products + floor, jnp.ones(DEPTH, ws.dtype))
     alpha = alpha / jnp.sum(alpha)
     w, g = alpha @ ws[1:], alpha @ gs[1:]
-    better = value(problem, w, g) < value(problem, ws[-1], gs[-1])  # false for NaN
+    better = problem.value(w, g) < problem.value(ws[-1], gs[-1])  # false for NaN
     return jnp.where(better, w, ws[-1]), jnp.where(better, g, gs[-1])
 
 
-def descend(
-    problem: Quadratic, start: Progress, gap_at: Callable, goal: jax.Array, most: jax.Array, wide: bool
-) -> Progress:
-    """Sweep until gap_at(w, g) ≤ goal, or `most` sweeps are made, or one moves nothing."""
+def descend(problem: Any, start: Progress, gap_at: Callable, goal: jax.Array, most: jax.Array) -> Progress:
+    """Sweep until gap_at(w, g, moved) ≤ goal, or `most` sweeps are made, or nothing is gained any more."""
 
     def unsolved(state: tuple) -> jax.Array:
         at = state[0]
-        return (at.gap > goal) & (at.sweeps < most) & (at.moved > 0)
+        return (at.gap > goal) & (at.sweeps < most) & ~at.stuck()
 
     def improve(state: tuple) -> tuple:
         at, ws, gs, filled = state
@@ -178,13 +215,17 @@ def descend(
 
         def one(inner: tuple) -> tuple:
             n, w, g, _, ws, gs = inner
-            w, g, moved = sweep(problem, w, g, wide)
+            w, g, moved = problem.sweep(w, g)
             return n + jnp.int32(1), w, g, moved, ws.at[n + 1].set(w), gs.at[n + 1].set(g)
 
         n, w, g, moved, ws, gs = lax.while_loop(
             again, one, (jnp.int32(0), w, g, jnp.full_like(at.gap, jnp.inf), ws, gs)
         )
-        return Progress(w, g, gap_at(w, g), at.enough / 4, at.sweeps + n, moved), ws, gs, n == DEPTH
+        gap = gap_at(w, g, moved)
+        idle = jnp.where((gap < at.best) | (moved < at.least), jnp.int32(0), at.idle + jnp.int32(1))
+        best, least = jnp.minimum(gap, at.best), jnp.minimum(moved, at.least)
+        return Progress(w, g, gap, at.enough / 4, at.sweeps + n, moved, best, least, idle), ws, gs, n == DEPTH
 
-    nothing = jnp.zeros((DEPTH + 1, *start.w.shape), start.w.dtype)
-    return lax.while_loop(unsolved, improve, (start, nothing, nothing, jnp.asarray(False)))[0]
+    memory = [jnp.zeros((DEPTH + 1, *a.shape), a.dtype) for a in (start.w, start.g)]
+    end: Any = lax.while_loop(unsolved, improve, (start, *memory, jnp.asarray(False)))[0]
+    return end

@@ -3,7 +3,7 @@ r"""Duality gaps: a certificate of how far a point is from the optimum, without 
 For P(w) = F(Xw) + Σⱼ φ(wⱼ) with φ(w) = λ₁|w| + ½λ₂w², Fenchel duality gives P(w) ≥ D(θ) = −F*(−θ) − Σⱼ
 φ*(xⱼᵀθ) for every θ, so that P(w) − P(optimum) ≤ P(w) − D(θ), the gap. The conjugate is φ*(v) = (|v| −
 λ₁)₊²/(2λ₂); with λ₂ = 0 it is 0 where |v| ≤ λ₁ and infinite elsewhere. θ is the negative gradient of F at Xw,
-scaled by some c to be feasible.
+scaled by some c to be feasible. λ₁ and λ₂ may differ from feature to feature (`units` makes them so).
 
 Every gap below is written as a sum of terms that are ≥ 0 by Fenchel–Young, so none is the small difference of
 two large numbers, and float32 serves as well as float64.
@@ -12,10 +12,11 @@ Least squares, F(z) = ½‖y − z‖², r = y − Xw, g = Xᵀr:
 
     A   with the ridge term moved into the squares (rows √λ₂ I below X, zeros below y), it is a lasso with v =
         g − λ₂w and R = ‖r‖² + λ₂‖w‖². For θ = c (r, −√λ₂ w) the gap is ½(1 − c)²R + λ₁‖w‖₁ − c wᵀv. It is
-        least at c = 1 + wᵀv/R, to be clipped to |c| ≤ λ₁/‖v‖∞, where θ is feasible.
+        least at c = 1 + wᵀv/R, to be clipped to |c| ≤ minⱼ λ₁/|vⱼ|, where θ is feasible.
     B   for λ₂ > 0, θ = r itself: Σⱼ φ(wⱼ) + φ*(gⱼ) − wⱼgⱼ.
 
-`squares` takes the smaller one (A alone for the lasso, B alone for ridge, whose A is feasible at c = 0 only).
+`squares` takes the smaller one (for the lasso B holds only where no |gⱼ| exceeds λ₁; ridge has B alone, as its A is
+feasible at c = 0 only).
 
 Classes, F(z) = Σᵢ sᵢ (log Σₖ exp zᵢₖ − zᵢ,yᵢ), Σᵢ sᵢ = 1, P = softmax(z), Y the labels as rows of 0 and 1:
 for θ = c s (Y − P), Fenchel–Young of F is a Kullback–Leibler divergence, and with v = c Xᵀ(s (Y − P)) the gap
@@ -23,7 +24,7 @@ is
 
     Σᵢ sᵢ KL((1 − c)Yᵢ + cPᵢ ‖ Pᵢ) + Σⱼ φ(wⱼ) + φ*(vⱼ) − wⱼvⱼ
 
-with c = 1 for λ₂ > 0, else the largest c ≤ 1 that is feasible. An intercept has φ = 0, whose conjugate is
+with the largest c ≤ 1 that is feasible, which is 1 for λ₂ > 0. An intercept has φ = 0, whose conjugate is
 infinite off 0: the gap holds where the intercept is at its own optimum, Σᵢ sᵢ(Yᵢ − Pᵢ) = 0.
 
 Source   Kim, Koh, Lustig, Boyd & Gorinevsky 2007 (A for the lasso); Boyd & Vandenberghe 2004, section 5.1.6
@@ -45,8 +46,11 @@ def conjugate(v: jax.Array, l1: jax.Array, l2: jax.Array) -> jax.Array:
     return jnp.where(l2 > 0, 0.5 * beyond * beyond / jnp.where(l2 > 0, l2, jnp.ones_like(l2)), jnp.zeros_like(v))
 
 
-def _ratio(a: jax.Array, b: jax.Array, empty: float) -> jax.Array:
-    return jnp.where(b > 0, a / jnp.where(b > 0, b, jnp.ones_like(b)), jnp.full_like(b, empty))
+def feasible(v: jax.Array, l1: jax.Array) -> jax.Array:
+    """Return the largest c with c |vⱼ| ≤ λ₁ for all j, infinite where v = 0."""
+    v = jnp.abs(v)
+    excess = jnp.max(jnp.where(v > 0, v / jnp.where(l1 > 0, l1, jnp.finfo(v.dtype).tiny), 0))
+    return jnp.where(excess > 0, 1 / jnp.where(excess > 0, excess, 1), jnp.inf)
 
 
 def squares(w: jax.Array, g: jax.Array, residual: jax.Array, l1: jax.Array, l2: jax.Array) -> jax.Array:
@@ -58,13 +62,14 @@ def squares(w: jax.Array, g: jax.Array, residual: jax.Array, l1: jax.Array, l2: 
     0.0
     """
     v = g - l2 * w
-    enlarged = residual + l2 * jnp.sum(w * w)
+    enlarged = residual + jnp.sum(l2 * w * w)
     wv = jnp.sum(w * v)
-    limit = _ratio(l1, jnp.max(jnp.abs(v)), jnp.inf)
-    c = jnp.clip(1 + _ratio(wv, enlarged, 0.0), -limit, limit)
-    lasso = 0.5 * (1 - c) ** 2 * enlarged + l1 * jnp.sum(jnp.abs(w)) - c * wv
+    limit = feasible(v, l1)
+    c = jnp.clip(1 + jnp.where(enlarged > 0, wv / jnp.where(enlarged > 0, enlarged, 1), 0), -limit, limit)
+    lasso = 0.5 * (1 - c) ** 2 * enlarged + jnp.sum(l1 * jnp.abs(w)) - c * wv
     fenchel = jnp.sum(penalty(w, l1, l2) + conjugate(g, l1, l2) - w * g)
-    return jnp.maximum(jnp.where(l2 > 0, jnp.minimum(lasso, fenchel), lasso), 0)
+    allowed = jnp.all((l2 > 0) | (jnp.abs(g) <= l1))
+    return jnp.maximum(jnp.where(allowed, jnp.minimum(lasso, fenchel), lasso), 0)
 
 
 def classes(
@@ -82,8 +87,7 @@ def classes(
     p, labels  (classes, samples), softmax and labels as 0 and 1
     weight     (samples,), of sum 1
     """
-    limit = _ratio(l1, jnp.max(jnp.abs(v)), jnp.inf)
-    c = jnp.where(l2 > 0, jnp.ones_like(limit), jnp.minimum(limit, 1))
+    c = jnp.minimum(feasible(jnp.where(l2 > 0, 0, v), l1), 1)
     moved = (1 - c) * labels + c * p
     positive = (moved > 0) & (p > 0)
     ratio = jnp.where(positive, moved, 1) / jnp.where(positive, p, 1)

@@ -10,39 +10,44 @@ coefficients of a feature may share a constant at no cost, if none of the middle
 and the objective are unique, and coefficients are not.
 
 Derivation. With P = softmax(z) and Y the labels as 0 and 1, ∂/∂zᵢₖ of the first term is −ρᵢₖ, ρᵢₖ = sᵢ(Yᵢₖ −
-Pᵢₖ), and ∂²/∂zᵢₖ² is hᵢₖ = sᵢPᵢₖ(1 − Pᵢₖ). About the current w of class k, with features X and a leading 1
-for the intercept, this gives the quadratic
+Pᵢₖ), and ∂²/∂zᵢₖ² is hᵢₖ = sᵢPᵢₖ(1 − Pᵢₖ). About the current w of class k this gives the quadratic
 
-    ½ wᵀH w − cᵀw + penalty(w),     H = Xᵀdiag(hₖ)X,   c = Xᵀρₖ + H w(now)
+    −ρₖᵀdz + ½ dzᵀdiag(hₖ)dz + penalty(w + d),     dz = X d + db
 
-which is the form that `descent` minimises. The step D to its minimum lowers the objective, at a rate of at
-least Δ = −ρᵀXD + penalty(w + D) − penalty(w) ≤ 0 at its start, so halving it until f(w + tD) ≤ f(w) + 0.01 tΔ
-ends. Classes take turns; the shape of a quadratic is fresh each time, which converges fast where the bound h
-≤ ¼ would be cheap and slow.
+whose intercept db is eliminated (see `dense` and `sparse`), and which `descent` minimises. The step to its minimum
+lowers the objective f, at a rate of at least Δ = −ρᵀdz + penalty(w + d) − penalty(w) ≤ 0 at its start, so halving it
+until f(step) ≤ f + 0.01 Δ ends. (A few units of rounding are granted: close to the minimum f cannot tell a good step
+from a bad one, while the gap still can.) Classes take turns; the shape of a quadratic is fresh each time, which
+converges fast where the bound h ≤ ¼ would be cheap and slow.
 
-A working set holds features with |xⱼᵀρₖ| > λ₁ for some k (entered and checked as in `least_squares`).
+A working set holds features with |xⱼᵀρₖ| > t for some k (entered and checked as in `least_squares`).
 Before each look at the gap, the intercepts alone go to their joint optimum, as the gap needs (see `gap`), by
 Newton steps on the matrix Σᵢ sᵢ(diag Pᵢ − PᵢPᵢᵀ); of several classes it is singular along (1, …, 1), which
-changes no P: intercepts have sum 0.
+changes no P: intercepts have sum 0. With L2 alone the coefficients of a feature have sum 0 at the optimum, and so they
+have after every turn: taking their mean from them changes no P, and lowers the penalty.
 
-Stopping   gap ≤ tolerance × the loss of the model without coefficients
+Stopping   gap ≤ tolerance × the loss of the model without coefficients, after one turn at least; or `PATIENCE` turns
+           that bring neither a smaller gap nor a lower objective.
 Source     Friedman, Hastie & Tibshirani 2010, section 3 and 4; Lee, Sun & Saunders 2014 for inexact proximal
            Newton steps.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from funcnet.linear.descent import Quadratic, padded, sweep
+from funcnet.linear.descent import sweeps
 from funcnet.linear.gap import classes, penalty
-from funcnet.linear.least_squares import Limits, Solutions
+from funcnet.linear.least_squares import Found
 
 INNER = 50  # sweeps of a quadratic at most
 HALVINGS = 30  # of a step
 NEWTON = 20  # steps of the intercepts
+PATIENCE = 5  # turns without progress
+SLIGHT = 1e-12  # λ₂ of standardised features in the place of no penalty at all, without which there is no gap
 
 
 class Model(NamedTuple):
@@ -56,7 +61,7 @@ class Model(NamedTuple):
 class Samples(NamedTuple):
     """What stays the same along the path."""
 
-    features: jax.Array  # (features, samples)
+    features: Any  # (features, samples): DenseRows or SparseColumns
     labels: jax.Array  # (classes, samples), 0 and 1
     weight: jax.Array  # (samples,), of sum 1
 
@@ -66,20 +71,29 @@ def logits(z: jax.Array, labels: jax.Array) -> jax.Array:
     return z if len(z) == len(labels) else jnp.concatenate([jnp.zeros_like(z), z])
 
 
+def spread(z: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return P = softmax(z), (classes, samples), and log Σₖ exp zᵢₖ, (samples,)."""
+    z = logits(z, labels)
+    largest = jnp.max(z, axis=0)
+    e = jnp.exp(z - largest[None])
+    total = jnp.sum(e, axis=0)
+    return e / total[None], largest + jnp.log(total)
+
+
 def loss(z: jax.Array, samples: Samples) -> jax.Array:
     """Return Σ sᵢ (log Σ exp zᵢ − zᵢ,yᵢ)."""
-    z = logits(z, samples.labels)
-    return samples.weight @ (jax.nn.logsumexp(z, axis=0) - jnp.sum(samples.labels * z, axis=0))
+    own = jnp.sum(samples.labels * logits(z, samples.labels), axis=0)
+    return samples.weight @ (spread(z, samples.labels)[1] - own)
 
 
-def softmax(z: jax.Array, samples: Samples) -> jax.Array:
+def probabilities(z: jax.Array, samples: Samples) -> jax.Array:
     """Return P, (classes, samples)."""
-    return jax.nn.softmax(logits(z, samples.labels), axis=0)
+    return spread(z, samples.labels)[0]
 
 
 def residual(z: jax.Array, samples: Samples) -> jax.Array:
     """Return ρ = s (Y − P), (rows, samples): minus the derivative of `loss`."""
-    return (samples.weight[None] * (samples.labels - softmax(z, samples)))[-len(z) :]
+    return (samples.weight[None] * (samples.labels - probabilities(z, samples)))[-len(z) :]
 
 
 def settle(model: Model, samples: Samples) -> Model:
@@ -96,7 +110,7 @@ def settle(model: Model, samples: Samples) -> Model:
 
     def step(state: tuple) -> tuple:
         n, b, z, g, _ = state
-        p = softmax(z, samples)[-rows:]
+        p = probabilities(z, samples)[-rows:]
         hessian = jnp.diag(p @ samples.weight) - (p * samples.weight[None]) @ p.T
         if rows > 1:
             hessian = hessian + jnp.mean(jnp.diagonal(hessian))
@@ -116,126 +130,114 @@ def improve_class(
     model: Model,
     k: jax.Array,
     samples: Samples,
-    members: jax.Array,
-    l1: jax.Array,
-    l2: jax.Array,
+    inside: jax.Array,
+    t: jax.Array,
+    u: jax.Array,
     near: jax.Array,
     intercept: bool,
-    wide: bool,
 ) -> tuple[Model, jax.Array]:
     """Minimise the quadratic of class k over the working set, and go there as far as the objective falls."""
-    total = samples.features.shape[0]
-    dtype = model.w.dtype
-    rows = jnp.where((members < total)[:, None], samples.features[jnp.minimum(members, total - 1)], 0)
-    extra = padded(len(members) + 1, dtype) - len(members) - 1
-    head = jnp.full((1, rows.shape[1]), 1 if intercept else 0, dtype)
-    rows = jnp.pad(jnp.concatenate([head, rows]), ((0, extra), (0, 0)))
-    held = jnp.concatenate([model.b[k][None], model.w[k].at[members].get(mode="fill", fill_value=0)])
-    held = jnp.pad(held, (0, extra))
-    penalised = jnp.arange(len(held)) > 0
-    t, u = jnp.where(penalised, l1, 0), jnp.where(penalised, l2, 0)
-
+    held = model.w[k]
     rho = residual(model.z, samples)[k]
-    p = softmax(model.z, samples)[k - len(model.z)]
+    p = probabilities(model.z, samples)[k - len(model.z)]
     h = jnp.maximum(samples.weight * p * (1 - p), 1e-6 * samples.weight)
-    gram, g = (rows * h[None]) @ rows.T, rows @ rho
-    problem = Quadratic(gram, g + gram @ held, t, u, jnp.int32(len(held)))
+    problem, start, finish = samples.features.quadratic(rho, h, held, t, u, inside, intercept)
+    w, g, n = sweeps(problem, start, near, INNER)
+    w, shift = finish(w, g)
+    dz = samples.features.times(w - held) + shift
 
-    def far(state: tuple) -> jax.Array:
-        n, _, _, moved = state
-        return (n < INNER) & (moved > near)
-
-    def once(state: tuple) -> tuple:
-        n, w, g, _ = state
-        return (n + jnp.int32(1), *sweep(problem, w, g, wide))
-
-    n, w, _, _ = lax.while_loop(far, once, (jnp.int32(0), held, g, jnp.full((), jnp.inf, dtype)))
-    d = w - held
-    dz = d @ rows
     before = loss(model.z, samples) + jnp.sum(penalty(held, t, u))
-    slope = jnp.sum(penalty(w, t, u) - penalty(held, t, u)) - g @ d
+    slope = jnp.sum(penalty(w, t, u) - penalty(held, t, u)) - rho @ dz
+    rounding = 8 * jnp.finfo(w.dtype).eps * before
 
     def objective(share: jax.Array) -> jax.Array:
-        return loss(model.z.at[k].add(share * dz), samples) + jnp.sum(penalty(held + share * d, t, u))
+        return loss(model.z.at[k].add(share * dz), samples) + jnp.sum(penalty(held + share * (w - held), t, u))
 
     def too_far(state: tuple) -> jax.Array:
         tried, share = state
-        return (tried < HALVINGS) & ~(objective(share) <= before + 0.01 * share * slope)
+        return (tried < HALVINGS) & ~(objective(share) <= before + 0.01 * share * slope + rounding)
 
     tried, share = lax.while_loop(
-        too_far, lambda s: (s[0] + jnp.int32(1), s[1] / 2), (jnp.int32(0), jnp.ones((), dtype))
+        too_far, lambda s: (s[0] + jnp.int32(1), s[1] / 2), (jnp.int32(0), jnp.ones((), w.dtype))
     )
     share = jnp.where(tried < HALVINGS, share, 0)
-    # At full length take the quadratic's own zeros, which held + d would give back only if nothing were
+    # At full length take the quadratic's own zeros, which held + (w − held) would give back only if nothing were
     # rounded.
-    new = jnp.where(share == 1, w, held + share * d)
-    new_w = model.w.at[k, members].set(new[1 : len(members) + 1], mode="drop")
-    return Model(new_w, model.b.at[k].set(new[0]), model.z.at[k].add(share * dz)), n
+    new = jnp.where(share == 1, w, held + share * (w - held))
+    moved = Model(model.w.at[k].set(new), model.b.at[k].add(share * shift), model.z.at[k].add(share * dz))
+    return moved, n
 
 
 def null_model(samples: Samples, rows: int, intercept: bool) -> Model:
-    """Return the model without coefficients."""
+    """Return the model without coefficients, whose probabilities are the shares of the classes."""
     features, count = samples.features.shape
-    dtype = samples.features.dtype
-    model = Model(jnp.zeros((rows, features), dtype), jnp.zeros(rows, dtype), jnp.zeros((rows, count), dtype))
-    return settle(model, samples) if intercept else model
+    b = jnp.log(samples.labels @ samples.weight)
+    b = b - (b[0] if rows == 1 else jnp.mean(b))
+    b = b[-rows:] if intercept else jnp.zeros_like(b[-rows:])
+    return Model(jnp.zeros((rows, features), b.dtype), b, jnp.broadcast_to(b[:, None], (rows, count)))
 
 
-def descend_path(
-    samples: Samples,
-    l1: jax.Array,
-    l2: jax.Array,
-    tolerance: jax.Array,
-    most: jax.Array,
-    rows: int,
-    capacity: int,
-    intercept: bool,
-    wide: bool,
-) -> tuple[Solutions, jax.Array, jax.Array]:
-    """Solve along the penalties; return solutions (w: penalties × rows × features), intercepts, the goal."""
-    total = samples.features.shape[0]
-    null = null_model(samples, rows, intercept)
-    limits = Limits(tolerance * loss(null.z, samples), most)
+class Course(NamedTuple):
+    """What goes from one turn to the next."""
 
-    def measured(model: Model, first: jax.Array, second: jax.Array) -> tuple[jax.Array, jax.Array]:
-        v = residual(model.z, samples) @ samples.features.T
-        gap = classes(model.w, v, softmax(model.z, samples), samples.labels, samples.weight, first, second)
-        return gap, jnp.max(jnp.abs(v), axis=0)
+    model: Model
+    v: jax.Array  # (rows, features), Xᵀρ
+    inside: jax.Array  # bool (features,): the working set
+    k: jax.Array  # int32 (): the class whose turn it is
+    gap: jax.Array  # (): the last that was measured
+    best: jax.Array  # (): the least gap at this penalty
+    value: jax.Array  # (): the least objective at this penalty
+    idle: jax.Array  # int32 (): turns since one of the two fell
 
-    def one(carry: tuple, step: tuple) -> tuple[tuple, tuple]:
-        model, inside, largest, full = carry
-        first, second = step
-        inside = inside | (largest >= first)
-        gap, largest = measured(model, first, second)
 
-        def unsolved(state: tuple) -> jax.Array:
-            _, inside, _, gap, used, turns = state
-            fits = jnp.sum(inside, dtype=jnp.int32) <= capacity
-            return (gap > limits.gap) & (used < limits.sweeps) & (turns < limits.sweeps) & fits & ~full
+def outset(model: Model, samples: Samples) -> Course:
+    """Stand before the first penalty with the model without coefficients."""
+    v = samples.features.onto(residual(model.z, samples))
+    unknown = jnp.full((), jnp.inf, v.dtype)
+    nobody = jnp.zeros(samples.features.shape[0], bool)
+    return Course(model, v, nobody, jnp.int32(0), unknown, unknown, unknown, jnp.int32(0))
 
-        def improve(state: tuple) -> tuple:
-            model, inside, _, gap, used, turns = state
-            members = jnp.nonzero(inside, size=capacity, fill_value=total)[0].astype(jnp.int32)
 
-            def turn(k: jax.Array, state: tuple) -> tuple:
-                model, used = state
-                model, n = improve_class(model, k, samples, members, first, second, 0.01 * gap, intercept, wide)
-                return model, used + n
+def turns(samples: Samples, rows: int, capacity: int, goal: jax.Array, intercept: bool) -> Callable:
+    """Return the step of a walk along the penalties: the turn of one class."""
+    infinity = jnp.full_like(goal, jnp.inf)
+    slight = SLIGHT * samples.features.variances(samples.weight, intercept)
 
-            model, used = lax.fori_loop(jnp.int32(0), jnp.int32(rows), turn, (model, used))
-            # Fresh, as z gathers rounding errors.
-            model = model._replace(z=model.w @ samples.features + model.b[:, None])
-            model = settle(model, samples) if intercept else model
-            gap, largest = measured(model, first, second)
-            inside = inside | ((largest > first) & (gap > limits.gap))
-            return model, inside, largest, gap, used, turns + jnp.int32(1)
+    def measured(model: Model, v: jax.Array, t: jax.Array, u: jax.Array) -> jax.Array:
+        return classes(model.w, v, probabilities(model.z, samples), samples.labels, samples.weight, t[None], u[None])
 
-        start = (model, inside, largest, gap, jnp.int32(0), jnp.int32(0))
-        model, inside, largest, gap, used, _ = lax.while_loop(unsolved, improve, start)
-        full = full | (jnp.sum(inside, dtype=jnp.int32) > capacity)
-        return (model, inside, largest, full), (Solutions(model.w, gap, used, full), model.b)
+    def close(at: Course, t: jax.Array, u: jax.Array) -> Course:
+        """End a turn: centre, settle, look."""
+        w, b, _ = at.model
+        if rows > 1:
+            w = jnp.where(jnp.any(t > 0), w, w - jnp.mean(w, axis=0, keepdims=True))
+        # Fresh, as z gathers rounding errors.
+        model = Model(w, b, samples.features.times(w) + b[:, None])
+        model = settle(model, samples) if intercept else model
+        v = samples.features.onto(residual(model.z, samples))
+        gap = measured(model, v, t, u)
+        value = loss(model.z, samples) + jnp.sum(penalty(model.w, t[None], u[None]))
+        idle = jnp.where((gap < at.best) | (value < at.value), jnp.int32(0), at.idle + jnp.int32(1))
+        best, least = jnp.minimum(gap, at.best), jnp.minimum(value, at.value)
+        return Course(model, v, at.inside, jnp.int32(0), gap, best, least, idle)
 
-    _, largest = measured(null, l1[0], l2[0])
-    start = (null, jnp.zeros(total, bool), largest, jnp.asarray(False))
-    _, (found, b) = lax.scan(one, start, (l1, l2))
-    return found._replace(full=found.full[-1]), b, limits.gap
+    def one(at: Course, t: jax.Array, u: jax.Array, used: jax.Array, most: jax.Array) -> tuple[Course, Found]:
+        u = jnp.where(jnp.any((t > 0) | (u > 0)), u, slight)
+        fresh = used == 0
+        at = at._replace(
+            k=jnp.where(fresh, jnp.int32(0), at.k),
+            gap=jnp.where(fresh, measured(at.model, at.v, t, u), at.gap),
+            best=jnp.where(fresh, infinity, at.best),
+            value=jnp.where(fresh, infinity, at.value),
+            idle=jnp.where(fresh, jnp.int32(0), at.idle),
+            inside=at.inside | jnp.any(jnp.abs(at.v) > t[None], axis=0),
+        )
+        model, n = improve_class(at.model, at.k, samples, at.inside, t, u, 0.01 * at.gap, intercept)
+        at = at._replace(model=model, k=at.k + jnp.int32(1))
+        ends = at.k == rows
+        at = lax.cond(ends, lambda: close(at, t, u), lambda: at)
+        done = ends & ((at.gap <= goal) | (at.idle >= PATIENCE))
+        full = jnp.sum(at.inside, dtype=jnp.int32) > capacity
+        return at, Found((at.model.w, at.model.b), at.gap, used + n, done, full)
+
+    return one
