@@ -15,6 +15,12 @@ from funcnet.records import children, replace
 DIGITS = 90
 
 
+def quick(function):
+    """Compile a function in little time, for what runs a few times only."""
+    options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+    return jax.jit(function, compiler_options=options)
+
+
 def symbolic(text: str, rule: Any, symbols: bool = False) -> sympy.Expr:
     """Parse a FORMULA or DERIVATIVE of a rule; its numbers are exact values, or positive symbols."""
     known: dict[str, Any] = {"z": sympy.Symbol("z", real=True)}

@@ -57,8 +57,8 @@ class Trial(NamedTuple):
     objections: tuple[str, ...]
 
 
-def trials(example: Example, seeds: Iterable[int] = (0,)) -> Iterator[Trial]:
-    """Judge a rule and its mutants on one example; programs are compiled once for all seeds and mutants."""
+def trials(example: Example, seeds: Iterable[int] = (0,), mutate: bool = True) -> Iterator[Trial]:
+    """Judge a rule, and its mutants, on one example; programs are compiled once for all seeds and mutants."""
     subject = subject_of(example.rule, example.arguments)
     programs = Programs(subject, quick=True)
     rule = f"{example.group}.{type(example.rule).__name__}"
@@ -68,7 +68,7 @@ def trials(example: Example, seeds: Iterable[int] = (0,)) -> Iterator[Trial]:
         w = np.concatenate([evidence.w, np.ones((1, evidence.y_size))])
         true = programs.hand(evidence.x, w)
         yield _trial(rule, example, "", seed, evidence, true, None)
-        for name, hand in mutants(evidence, w, true, example.known is not None):
+        for name, hand in mutants(evidence, w, true, example.known is not None) if mutate else ():
             yield _trial(rule, example, name, seed, evidence, hand, true)
 
 
