@@ -9,6 +9,7 @@ Traceback (most recent call last):
 ValueError: batch_size must be between 1 and 5, but got 7. Try: use batch_size=5 or None.
 """
 
+import contextlib
 import difflib
 from collections.abc import Iterable
 from typing import Any, NoReturn
@@ -75,10 +76,8 @@ def describe(value: Any) -> str:
         return f"{shown(value)} ({kind})"
     if isinstance(value, type):
         return f"the class {shown(value)}"
-    try:
+    with contextlib.suppress(Exception):  # what comes from elsewhere may raise anything
         return f"{abridged(str(value.dtype), 30)}{abridged(str(list(value.shape)), 60)}"
-    except Exception:  # what comes from elsewhere may raise anything
-        pass
     try:
         return f"a {abridged(kind, 40)} of {len(value)}"
     except Exception:
