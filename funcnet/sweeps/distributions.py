@@ -2,7 +2,7 @@ r"""Distributions of a space: from fractions of [0, 1) to values."""
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -127,7 +127,7 @@ def listed(values: Any, name: str) -> list[Any]:
     unordered = isinstance(values, (str, bytes, Mapping, set, frozenset)) or is_record(values)
     if unordered or not isinstance(values, Iterable):
         raise_error(f"{name} must be a list or the like", f"got {describe(values)}", "a list, even of one", TypeError)
-    count = len(values) if isinstance(values, Sized) else None
+    count = len(values) if isinstance(values, (range, list, tuple)) else None
     found = [] if count is not None and count > MOST else list(itertools.islice(values, MOST + 1))
     if len(found) > MOST or (count or 0) > MOST:
         arrived = f"got {count if count is not None else 'more'}"
