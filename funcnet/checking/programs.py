@@ -244,13 +244,16 @@ class Programs:
             return self._vmapped(complexified(self._traced), np.complex128)
 
     def _vmapped(self, function: Callable[..., Any], dtype: Any = None) -> Callable[..., Any]:
-        """Return jit(vmap(function)), or jit(map(function)) where a primitive has no batching rule."""
+        """Return jit(vmap(function)), or jit(map(function)) where a primitive has no batching rule, or a slow one."""
         fast = jax.vmap(function, in_axes=(0, None))
         try:
             example = jax.ShapeDtypeStruct((2, self.layout.size), dtype or self.dtype)
             with wide():
-                jax.eval_shape(fast, example, self.constants)
+                program = jax.make_jaxpr(fast)(example, self.constants)
         except Exception:  # a stranger's primitive may fail in any way
+            program = None
+        # Convolutions with kernels of their own become one of as many groups, which is slow on a CPU.
+        if program is None or "conv_general_dilated" in str(program):
             return _compiled(lambda points, constants: jax.lax.map(lambda v: function(v, constants), points))
         return _compiled(fast)
 
