@@ -284,7 +284,7 @@ BAD = {
     "part of another type": (
         lambda: grid(base(), {"optimizer": [fn.SGD(0.1), fn.relu]}),
         TypeError,
-        r"value ReLU\(\) at position 1 of 'optimizer': optimizer must have init and update",
+        r"value ReLU at position 1 of 'optimizer': optimizer must have init and update",
     ),
     "network of another type": (
         lambda: grid(base(), {"network": [3]}),
@@ -293,8 +293,8 @@ BAD = {
     ),
     "NaN": (lambda: grid(base(), {RATE: [NAN]}), ValueError, "value nan at position 0"),
     "infinity": (lambda: grid(base(), {RATE: [0.1, INF]}), ValueError, "value inf at position 1"),
-    "dict as a value": (lambda: grid(base(), {RATE: [{"a": 1}]}), TypeError, "value {'a': 1} at position 0"),
-    "list as a value": (lambda: grid(base(), {"seed": [[1, 2]]}), TypeError, r"value \[1, 2\] at position 0 of 'seed'"),
+    "dict as a value": (lambda: grid(base(), {RATE: [{"a": 1}]}), TypeError, "value a dict of 1 at position 0"),
+    "list as a value": (lambda: grid(base(), {"seed": [[1, 2]]}), TypeError, r"value a list of 2 at position 0"),
     "real number for a whole one": (
         lambda: sample(base(), {"seed": Uniform(0, 9)}, 2),
         TypeError,
@@ -308,7 +308,7 @@ BAD = {
     "tuple too short": (
         lambda: grid(base(), {("seed", "data_seed"): [(1, 2), (3,)]}),
         ValueError,
-        r"each value of \('seed', 'data_seed'\) must be a tuple of 2, but got \(3,\) at position 1",
+        r"each value of \('seed', 'data_seed'\) must be a tuple of 2, but got a tuple of 1 at position 1",
     ),
     "text in place of a tuple": (
         lambda: grid(base(), {("seed", "data_seed"): ["ab"]}),
@@ -375,7 +375,8 @@ def test_values_at_fault_together_are_named_together():
 
 
 def test_long_values_are_cut_in_messages():
-    """A network in an error message takes one line."""
+    """A record in an error message is its name, in a message of one line."""
     with pytest.raises(ValueError, match=r"at position 0 of 'optimizer\.momentum' with value") as caught:
         grid(base(), {"optimizer": [fn.Adam()], "optimizer.momentum": [0.5]})
-    assert "…" in str(caught.value)
+    assert "with value Adam at position 0" in str(caught.value)
+    assert len(str(caught.value)) <= 300
