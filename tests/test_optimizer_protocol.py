@@ -166,6 +166,7 @@ def test_healthy_updates_make_no_nan_and_no_infinity(name):
         for size in (0.0, 1.0, 0.0, 2.0):
             updates, state = rule.update(jax.tree.map(lambda g, size=size: size * g, SLOPE), state, params)
             params = jax.tree.map(jnp.add, params, updates)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((params, state)))
 
 
 # Sixteen bits.
