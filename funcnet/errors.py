@@ -11,6 +11,7 @@ ValueError: batch_size must be between 1 and 5, but got 7. Try: use batch_size=5
 
 import contextlib
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -22,9 +23,11 @@ LONGEST = 300  # characters of a message
 
 
 def raise_error(must: str, arrived: str, attempt: str, kind: type[Exception] = ValueError) -> NoReturn:
-    """Raise `kind` with the three parts that every message of the package has, the longest of them abridged."""
+    """Raise `kind` with the three parts that every message of the package has, what is longest in them abridged."""
     parts = [_printable(part) for part in (must, arrived, attempt)]
     room, limits = LONGEST - len(", but . Try: ."), [0, 0, 0]
+    if sum(map(len, parts)) > room:  # a path or a number gives way before the words around it do
+        parts = [re.sub(r"\S{41,}", lambda word: abridged(word[0], 40), part) for part in parts]
     # The shorter parts are kept whole; those that are longer than an even share divide what is left.
     for left, index in zip((3, 2, 1), sorted(range(3), key=lambda i: len(parts[i])), strict=True):
         limits[index] = min(len(parts[index]), room // left)

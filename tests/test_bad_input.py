@@ -382,3 +382,13 @@ def test_messages_are_short_and_hold_no_data(door, monkeypatch):
             if not isinstance(monster, str):
                 assert words.count(str(MARK)) <= 1, f"{name}: {words}"
             assert words.isprintable(), f"{name}: {words!r}"
+
+
+def test_a_long_path_leaves_the_reason_whole(tmp_path):
+    """What is wrong with a file stands in the message, however deep the file lies."""
+    deep = tmp_path / ("folder" * 20) / ("folder" * 20)
+    deep.mkdir(parents=True)
+    experiment = fn.Experiment(fn.mlp(2), fn.MeanSquaredError(), fn.SGD(0.1), batch_size=None, epochs=1)
+    fn.sweep([experiment], (X, X[:, :2]), store=deep / "sweep.sqlite")
+    with pytest.raises(ValueError, match=r"holds trials on other data \(data .*, now .*\)\. Try: another file, or"):
+        fn.sweep([experiment], (X + 1, X[:, :2]), store=deep / "sweep.sqlite")

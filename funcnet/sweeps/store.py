@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from funcnet.errors import raise_error
+from funcnet.errors import abridged, raise_error
 from funcnet.io import from_bytes, to_bytes
 from funcnet.results.rows import Row
 from funcnet.sweeps.database import Database
@@ -84,7 +84,7 @@ class Store(Database):
             if found and found.get(name) != mine[name]:
                 raise_error(
                     "a store must belong to this sweep's data, precision and platform",
-                    f"{self.path} {reason} ({name} {found.get(name)}, now {mine[name]})",
+                    f"{self.path} {reason} ({name} {abridged(str(found.get(name)), 16)}, now {abridged(mine[name], 16)})",
                     "another file, or the data it was made with",
                 )
         if not found:
