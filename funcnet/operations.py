@@ -96,6 +96,8 @@ def _of_one(equation: Any, needed: Sequence[bool]) -> Operations:
     if name == "conv_general_dilated":
         kernel = equation.invars[1].aval
         return Operations(2 * result.size * kernel.size // kernel.shape[parameters["dimension_numbers"].rhs_spec[0]])
+    if name == "scatter-add":
+        return Operations(0, equation.invars[2].aval.size)
     if name.startswith("reduce_window"):
         return Operations(0, result.size * math.prod(parameters["window_dimensions"]))
     if name == "scan":

@@ -313,6 +313,8 @@ def test_operations_of_other_primitives():
     either = jax.make_jaxpr(lambda p, x: jax.lax.cond(p, lambda x: x @ x, lambda x: x + x, x))(True, jnp.ones((4, 4)))
     assert operations(either).products == 2 * 64
     assert operations(jax.make_jaxpr(lambda x: jnp.sum(x, axis=0))(jnp.ones((7, 3)))) == Operations(0, 21)
+    added = jax.make_jaxpr(lambda x: jnp.zeros((9, 3)).at[jnp.asarray([4, 4])].add(x, mode="drop"))(jnp.ones((2, 3)))
+    assert operations(added).elementwise < 9 * 3  # an addition for each number that is sent, not for each place
 
 
 @pytest.mark.parametrize(

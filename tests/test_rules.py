@@ -42,6 +42,8 @@ def floats(tree: Any, dtype: Any) -> Any:
         return {name: floats(value, dtype) for name, value in tree.items()}
     if isinstance(tree, tuple):
         return tuple(floats(value, dtype) for value in tree)
+    if tree is None:  # the gradient of whole numbers
+        return None
     array = np.asarray(tree)
     return jnp.asarray(array if array.dtype.kind == "i" else array.astype(dtype))
 

@@ -10,6 +10,7 @@ from funcnet.layers.conv import Conv as Conv
 from funcnet.layers.conv_transpose import ConvTranspose as ConvTranspose
 from funcnet.layers.dense import Dense as Dense
 from funcnet.layers.dropout import Dropout as Dropout
+from funcnet.layers.embedding import Embedding as Embedding
 from funcnet.layers.global_pool import GlobalAveragePool as GlobalAveragePool
 from funcnet.layers.global_pool import GlobalMaxPool as GlobalMaxPool
 from funcnet.layers.group_norm import GroupNorm as GroupNorm
@@ -26,12 +27,14 @@ from funcnet.layers.moving import RandomShift as RandomShift
 from funcnet.layers.networks import mlp as mlp
 from funcnet.layers.noise import Noise as Noise
 from funcnet.layers.parallel import Parallel as Parallel
+from funcnet.layers.positions import Positions as Positions
 from funcnet.layers.recompute import Recompute as Recompute
 from funcnet.layers.repeat import Repeat as Repeat
 from funcnet.layers.residual import Residual as Residual
 from funcnet.layers.rms_norm import RMSNorm as RMSNorm
 from funcnet.layers.shaping import Flatten as Flatten
 from funcnet.layers.shaping import Reshape as Reshape
+from funcnet.layers.sinusoids import Sinusoids as Sinusoids
 from funcnet.registry import public_names, registry
 
 REGISTRY = registry(__name__)
