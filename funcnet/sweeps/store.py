@@ -82,9 +82,10 @@ class Store(Database):
         }
         for name, reason in reasons.items():
             if found and found.get(name) != mine[name]:
+                theirs, ours = abridged(str(found.get(name)), 16), abridged(mine[name], 16)
                 raise_error(
                     "a store must belong to this sweep's data, precision and platform",
-                    f"{self.path} {reason} ({name} {abridged(str(found.get(name)), 16)}, now {abridged(mine[name], 16)})",
+                    f"{self.path} {reason} ({name} {theirs}, now {ours})",
                     "another file, or the data it was made with",
                 )
         if not found:
