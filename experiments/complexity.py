@@ -280,7 +280,7 @@ def draw(numbers):
     """Draw seconds against size with the law and the article's growth, and the ratio of the passes."""
     from matplotlib.figure import Figure
 
-    from funcnet.results.figures import COLOURS
+    from funcnet.figures import COLOURS
 
     figure = Figure(figsize=(9, 5.6))
     axes = figure.subplots(2, 3).flat

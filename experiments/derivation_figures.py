@@ -9,7 +9,7 @@ import numpy as np
 
 import funcnet as fn
 from experiments.study import DOCS
-from funcnet.results.figures import COLOURS, INK, style
+from funcnet.figures import COLOURS, INK, style
 
 # A least-squares problem with correlated features: ½ (w − CENTRE)ᵀ GRAM (w − CENTRE).
 GRAM, CENTRE = np.asarray([[1.0, 0.3], [0.3, 0.4]]), np.asarray([1.2, 0.6])

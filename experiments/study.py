@@ -185,7 +185,7 @@ def show(name: str) -> None:
     """Write the page and the picture of a study from its record."""
     from PIL import Image
 
-    from funcnet.results.figures import style
+    from funcnet.figures import style
 
     study, record = load(name), record_of(name)
     with style():

@@ -16,7 +16,8 @@ import funcnet
 
 # From the ground up: a file imports from its own floor and from those below. `funcnet` itself is the roof.
 FLOORS = (
-    "errors trees keys protocols cases fields records arrays targets text registry files outlines io interrupts status",
+    "errors trees keys protocols cases fields records arrays targets text registry files outlines io interrupts"
+    " status figures",
     "activations losses metrics regularizers optimizers schedules layers",
     "objective",
     "training",

@@ -19,6 +19,7 @@ import pytest
 
 import funcnet as fn
 from funcnet.status import StatusLine
+from funcnet.training.drawing import curves, table
 from funcnet.training.preparing import prepare
 from funcnet.training.progress import TrainProgress
 from funcnet.training.sources import SourceError
@@ -397,6 +398,30 @@ def test_repr_is_three_lines():
     run = fn.train(experiment(epochs=1), data())
     assert len(repr(run).splitlines()) == 3
     assert "67 parameters" in repr(run)
+
+
+def test_a_run_as_a_figure_and_as_a_table():
+    """A panel a quantity, training and validation in it; the last epochs and the best one in the table."""
+    pytest.importorskip("matplotlib")
+    history = {
+        "train_loss": np.linspace(3, 1, 12),
+        "objective": np.linspace(4, 2, 12),
+        "train_accuracy": np.linspace(0, 1, 12),
+        "validation_loss": np.linspace(2, 3, 12),
+    }
+    figure = curves(history, 1, "a <heading>")
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "accuracy"]
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    assert set(lines) == {"train_loss", "objective", "validation_loss", "best epoch (1)"}
+    assert np.array_equal(lines["validation_loss"].get_ydata(), history["validation_loss"])
+    assert set(lines["best epoch (1)"].get_xdata()) == {1}
+    shown = table(history, 1, "a <heading>")
+    assert shown.count("<tr>") == 1 + 1 + 8
+    assert "a &lt;heading&gt;" in shown
+    assert "<b>2.818</b>" in shown
+    run = fn.train(experiment(epochs=1), data())
+    assert len(run.plot().axes) == 1
+    assert "67 parameters" in run._repr_html_()
 
 
 def test_prepare_is_checked_before_anything_compiles():

@@ -27,7 +27,7 @@ import numpy as np
 
 import funcnet as fn
 from experiments.study import Table
-from funcnet.results.figures import COLOURS
+from funcnet.figures import COLOURS
 
 ACTIVATIONS = {"sigmoid": fn.sigmoid, "tanh": fn.tanh, "ReLU": fn.relu}
 GAINS = {"normal 0.01": 0.08, "Glorot, LeCun": 1.0, "He": 2**0.5, "gain 4": 4.0}

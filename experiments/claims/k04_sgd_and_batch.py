@@ -302,7 +302,7 @@ def draw(numbers):
     """Draw the races, the price of noise, the landscape of the sine, and the ends by rate."""
     from matplotlib.figure import Figure
 
-    from funcnet.results.figures import COLOURS
+    from funcnet.figures import COLOURS
 
     figure = Figure(figsize=(9, 9.6))
     panels = figure.subplots(3, 2)

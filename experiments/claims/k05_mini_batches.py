@@ -162,7 +162,7 @@ def draw(numbers):
     """Draw what convergence takes by batch size, and the oscillation by rate."""
     from matplotlib.figure import Figure
 
-    from funcnet.results.figures import COLOURS
+    from funcnet.figures import COLOURS
 
     figure = Figure(figsize=(9, 9.2))
     panels = figure.subplots(3, 2)

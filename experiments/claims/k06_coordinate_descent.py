@@ -278,7 +278,7 @@ def draw(numbers):
     """Draw suboptimality by passes on the three objectives, and the times."""
     from matplotlib.figure import Figure
 
-    from funcnet.results.figures import COLOURS
+    from funcnet.figures import COLOURS
 
     figure = Figure(figsize=(9, 7.4))
     panels = figure.subplots(2, 2)

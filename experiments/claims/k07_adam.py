@@ -274,7 +274,7 @@ def draw(numbers):
     """Draw validation loss against the rate for every task."""
     from matplotlib.figure import Figure
 
-    from funcnet.results.figures import COLOURS
+    from funcnet.figures import COLOURS
 
     figure = Figure(figsize=(9, 6.2))
     panels = figure.subplots(2, 3, sharex=True)

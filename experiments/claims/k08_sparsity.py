@@ -26,7 +26,7 @@ import numpy as np
 
 import funcnet as fn
 from experiments.study import Table
-from funcnet.results.figures import COLOURS
+from funcnet.figures import COLOURS
 from funcnet.results.summary import mean_deviation_half_width
 from funcnet.sweeps.lanes import stack
 from funcnet.training.state import Data

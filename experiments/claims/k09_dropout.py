@@ -185,7 +185,7 @@ def draw(numbers):
     """Draw the test error by rate for each size, the two measures by rate, and the error by the part removed."""
     from matplotlib.figure import Figure
 
-    from funcnet.results.figures import COLOURS
+    from funcnet.figures import COLOURS
 
     cells = by_cell(numbers)
     sizes, widths = ([*dict.fromkeys(key[i] for key in cells)] for i in (0, 1))

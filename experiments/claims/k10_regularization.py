@@ -221,7 +221,7 @@ def draw(numbers):
     """Draw bias and variance by width, the gap against the variance, and the parts of the error by method."""
     from matplotlib.figure import Figure
 
-    from funcnet.results.figures import COLOURS
+    from funcnet.figures import COLOURS
 
     figure = Figure(figsize=(9, 7.4))
     panels = figure.subplots(2, 2)

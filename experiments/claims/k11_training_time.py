@@ -182,7 +182,7 @@ def draw(numbers):
     """Draw seconds an epoch by size, and the time of an epoch and the epochs by activation and optimizer."""
     from matplotlib.figure import Figure
 
-    from funcnet.results.figures import COLOURS
+    from funcnet.figures import COLOURS
 
     figure = Figure(figsize=(9, 4.2))
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.25, 0.9, 1))

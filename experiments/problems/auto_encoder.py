@@ -139,7 +139,7 @@ def draw(numbers):
     """Draw errors, reconstructions and the codes of two numbers."""
     from matplotlib.figure import Figure
 
-    from funcnet.results.figures import COLOURS
+    from funcnet.figures import COLOURS
 
     figure = Figure(figsize=(9, 8.2))
     top, bottom = figure.subfigures(2, 1, height_ratios=(1, 1.15))

@@ -149,7 +149,7 @@ def draw(numbers):
     """Draw the median error by price."""
     from matplotlib.ticker import NullFormatter
 
-    from funcnet.results.figures import COLOURS, figure_of
+    from funcnet.figures import COLOURS, figure_of
 
     figure, axes = figure_of(7.5, 4)
     for method, colour, mark in zip(METHODS, COLOURS, "os^Dv", strict=False):

@@ -160,7 +160,7 @@ def mistakes(numbers):
 
 def draw(numbers):
     """Draw the confusion matrix."""
-    from funcnet.results.figures import figure_of
+    from funcnet.figures import figure_of
 
     figure, axes = figure_of(7.4, 6)
     confusion = 100 * np.asarray(numbers["confusion"])

@@ -202,7 +202,7 @@ def draw(numbers):
     """Draw the losses in training, and the accuracies on the test part."""
     from matplotlib.figure import Figure
 
-    from funcnet.results.figures import COLOURS
+    from funcnet.figures import COLOURS
 
     figure = Figure(figsize=(9, 4.2))
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))

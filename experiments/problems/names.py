@@ -170,7 +170,7 @@ def draw(numbers):
     """Draw accuracies, and the probabilities that the network gives to names of each kind."""
     from matplotlib.figure import Figure
 
-    from funcnet.results.figures import COLOURS
+    from funcnet.figures import COLOURS
 
     figure = Figure(figsize=(9, 3.8))
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.35))

@@ -156,7 +156,7 @@ def draw(numbers):
     """Draw the lines for AND and XOR, the regions of a network, and success by width."""
     from matplotlib.figure import Figure
 
-    from funcnet.results.figures import COLOURS
+    from funcnet.figures import COLOURS
 
     figure = Figure(figsize=(9, 7.4))
     axes = figure.subplots(2, 2)

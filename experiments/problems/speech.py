@@ -129,7 +129,7 @@ def draw(numbers):
     """Draw the first two coefficients of each speaker, and who is taken for whom."""
     from matplotlib.figure import Figure
 
-    from funcnet.results.figures import COLOURS
+    from funcnet.figures import COLOURS
 
     figure = Figure(figsize=(9, 3.9))
     left, right = figure.subplots(1, 2, width_ratios=(1.1, 1))

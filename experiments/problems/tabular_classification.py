@@ -116,7 +116,7 @@ def draw(numbers):
     """Draw each split's accuracy and the means, a panel a data set."""
     from matplotlib.figure import Figure
 
-    from funcnet.results.figures import COLOURS
+    from funcnet.figures import COLOURS
 
     figure = Figure(figsize=(9, 3.6))
     panels = figure.subplots(1, len(numbers), sharey=True)

@@ -119,7 +119,7 @@ def tables(numbers):
 
 def draw(numbers):
     """Draw each split's R² and the means."""
-    from funcnet.results.figures import COLOURS, figure_of
+    from funcnet.figures import COLOURS, figure_of
 
     figure, axes = figure_of(7.2, 3.6)
     rng = np.random.default_rng(0)

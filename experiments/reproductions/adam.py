@@ -114,7 +114,7 @@ def draw(numbers):
     """Draw the training cost by epoch."""
     from matplotlib.figure import Figure
 
-    from funcnet.results.figures import COLOURS
+    from funcnet.figures import COLOURS
 
     figure = Figure(figsize=(9, 4))
     for panel, (name, own) in zip(figure.subplots(1, len(numbers)), numbers.items(), strict=True):

@@ -150,7 +150,7 @@ def draw(numbers):
     """Draw the published errors and ours, each with every split."""
     from matplotlib.figure import Figure
 
-    from funcnet.results.figures import COLOURS
+    from funcnet.figures import COLOURS
 
     figure = Figure(figsize=(9, 3.8))
     left, right = figure.subplots(1, 2, sharey=True)

@@ -147,7 +147,7 @@ def tables(numbers):
 
 def draw(numbers):
     """Draw the test accuracy by step, with the published figures."""
-    from funcnet.results.figures import COLOURS, figure_of
+    from funcnet.figures import COLOURS, figure_of
 
     figure, axes = figure_of(7.5, 4.4)
     for colour, name in zip(COLOURS, list(networks())[:3], strict=False):

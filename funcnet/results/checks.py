@@ -1,6 +1,5 @@
 r"""What results ask of names, of metrics and of packages that funcnet does not depend on."""
 
-import importlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,16 +24,3 @@ def require_name(name: Any, names: Iterable[str], must: str) -> None:
     if name not in there:
         near = near_misses(name, there)
         raise_error(must, f"got {shown(name)}", f"one of {near}" if near else "a sweep whose trials have run")
-
-
-def import_extra(module: str) -> Any:
-    """Import a module that funcnet does not depend on."""
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise_error(
-            f"{module.split('.')[0]} must be installed for this",
-            "importing it failed",
-            'pip install "funcnet[experiments]"',
-            ImportError,
-        )

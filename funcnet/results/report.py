@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from funcnet.figures import INK, style
 from funcnet.files import write_whole
 from funcnet.results import plots
-from funcnet.results.figures import INK, style
 from funcnet.results.rows import LEADING
 from funcnet.results.trials import Trials
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from funcnet.errors import describe, raise_error
+from funcnet.figures import import_extra
 from funcnet.results.cells import cells, write_csv
-from funcnet.results.checks import import_extra
 from funcnet.results.plots import heat_map, learning_curves, metric_against, parallel_coordinates
 from funcnet.results.report import write_report
 from funcnet.results.rows import LEADING

@@ -14,6 +14,7 @@ from funcnet.layers.activate import as_layer
 from funcnet.metrics.accuracy import Accuracy
 from funcnet.objective import block_rows
 from funcnet.records import canonical, replace
+from funcnet.training.drawing import curves, table
 from funcnet.training.experiment import Experiment, endings
 from funcnet.training.state import DIVERGED, NEVER, WINDOW, State, columns, gather_history
 from funcnet.training.steps import measure
@@ -121,13 +122,31 @@ class Run:
         found = _measured(experiment, self.best_params, jax.tree.map(jnp.asarray, (x, y, weight)))
         return {name: float(value) if np.ndim(value) == 0 else np.asarray(value) for name, value in found.items()}
 
-    def __repr__(self) -> str:
+    def plot(self) -> Any:
+        """Draw loss and metrics by epoch, training and validation together, the best epoch marked.
+
+        Returns:
+            A `matplotlib.figure.Figure`, which belongs to no window: `run.plot().savefig("run.png")`.
+
+        Raises:
+            ImportError: without Matplotlib.
+
+        """
+        return curves(self.history, self.best_epoch, self._heading())
+
+    def _repr_html_(self) -> str:
+        return table(self.history, self.best_epoch, self._heading())
+
+    def _heading(self) -> str:
         count = sum(leaf.size for leaf in jax.tree.leaves(self.params))
+        network = type(self.experiment.network).__name__
+        return f"Run of {network}, {count:,} parameters: {self.epochs} epochs, stopped by {self.stopped}"
+
+    def __repr__(self) -> str:
         best = ", ".join(f"{name} {float(column[self.best_epoch]):.4g}" for name, column in self.history.items())
         return "\n".join(
             [
-                f"Run of {type(self.experiment.network).__name__}, {count:,} parameters:"
-                f" {self.epochs} epochs, stopped by {self.stopped}",
+                self._heading(),
                 f"best epoch {self.best_epoch}" + (f": {best}" if self.best_epoch >= 0 else ""),
                 f"history: {', '.join(self.history)}",
             ]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.results.figures import COLOURS, figure_of, style
+from funcnet.figures import COLOURS, figure_of, style
 from funcnet.results.plots.axes import (
     columns_of,
     cross_at_top,

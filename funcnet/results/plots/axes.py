@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from funcnet.figures import BAD
 from funcnet.results.checks import require_name
-from funcnet.results.figures import BAD
 from funcnet.results.rows import WAITING
 from funcnet.results.trials import Trials
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from funcnet.figures import BAD, COLOURS, figure_of, style
 from funcnet.results.checks import require_name
-from funcnet.results.figures import BAD, COLOURS, figure_of, style
 from funcnet.results.plots.axes import by_value, legend, limit, literal, not_run, spaced, title, value_text, wide
 from funcnet.results.rows import WAITING
 from funcnet.results.trials import Trials

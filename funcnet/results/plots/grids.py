@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from funcnet.figures import BAD, figure_of, import_extra, style
 from funcnet.metrics import lower_is_better
-from funcnet.results.checks import import_extra, require_name
-from funcnet.results.figures import BAD, figure_of, style
+from funcnet.results.checks import require_name
 from funcnet.results.plots.axes import by_value, columns_of, literal, name_ticks, not_run, title, value_text, wide
 from funcnet.results.trials import Trials
 from funcnet.text import counted

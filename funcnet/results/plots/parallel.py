@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.results.checks import import_extra
-from funcnet.results.figures import BAD, COLOURS, INK, figure_of, style
+from funcnet.figures import BAD, COLOURS, INK, figure_of, import_extra, style
 from funcnet.results.plots.axes import columns_of, literal, not_run, positions, short, spaced, title, wide
 from funcnet.results.trials import Trials
 from funcnet.text import counted

@@ -1,10 +1,11 @@
-r"""The look of a sweep's figures."""
+r"""The look of figures, and the import of what draws them, which funcnet does not depend on."""
 
 import contextlib
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
-from funcnet.results.checks import import_extra
+from funcnet.errors import raise_error
 
 # Okabe & Ito's colours, told apart by colour-blind readers, without those that vanish on white or on black.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6bb1", "#7f7f7f")
@@ -31,6 +32,19 @@ STYLE = {
     "hatch.color": BAD,
     "figure.constrained_layout.use": True,
 }
+
+
+def import_extra(module: str) -> Any:
+    """Import a module that funcnet does not depend on."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise_error(
+            f"{module.split('.')[0]} must be installed for this",
+            "importing it failed",
+            'pip install "funcnet[experiments]"',
+            ImportError,
+        )
 
 
 @contextlib.contextmanager
