@@ -2,6 +2,7 @@ r"""Layers, one file each. `REGISTRY` lists the modules; the tests and the check
 
 from funcnet.layers.activate import Activate as Activate
 from funcnet.layers.activate import as_layer as as_layer
+from funcnet.layers.attention import Attention as Attention
 from funcnet.layers.average_pool import AveragePool as AveragePool
 from funcnet.layers.base import Layer as Layer
 from funcnet.layers.batch_norm import BatchNorm as BatchNorm
