@@ -1,12 +1,20 @@
 """The strict environment of the suite: 64-bit references, no silent promotion of dtype or rank."""
 
 import atexit
+import contextlib
 import os
 import pathlib
 import shutil
 import tempfile
+import threading
 
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+# Nearly all of the suite's time is compiling, and most programs run once: little is optimised. What a user's process does
+# is run by the pages of the documentation that need one of their own, by the studies and by the main job.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0"
+    " --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false",
+)
 # The worker processes of one run share what they compile: the first process makes a folder, all others inherit it.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="funcnet-tests-")
@@ -23,6 +31,28 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 2)  # a sweep spreads over devices; all else stays on the first
+
+
+def share_contexts():
+    """Let the programs of a thread share what the compiler's text lives in: making it anew is most of lowering.
+
+    This reaches into JAX. Where a later version has it otherwise, nothing is shared, and the suite is slower.
+    """
+    with contextlib.suppress(ImportError, AttributeError):
+        from jax._src.interpreters import mlir
+
+        make, local = mlir.make_ir_context, threading.local()
+
+        def shared():
+            local.used = getattr(local, "used", 0) + 1
+            if local.used % 500 == 1:  # constants are never freed in it
+                local.context = make()
+            return local.context
+
+        mlir.make_ir_context = shared
+
+
+share_contexts()
 
 
 def pytest_terminal_summary(terminalreporter):
