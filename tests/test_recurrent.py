@@ -120,3 +120,204 @@ def test_a_chain_of_a_pair_is_checked_at_the_door():
     assert network.out_shape(((4,), ())) == ((4, 3), ())
     params = network.init(KEY, ((4,), ()))
     assert params[1]["table"].shape == (4, 3)
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def rnn_cell(p, x, h, c):
+    return np.tanh(x @ p["input"] + h @ p["recurrent"] + p["bias"]), c
+
+
+def lstm_cell(p, x, h, c):
+    i, f, g, o = np.split(x @ p["input"] + h @ p["recurrent"] + p["bias"], 4)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def gru_after_cell(p, x, h, c):
+    (r, z, n), (u, v, q) = (
+        np.split(x @ p["input"] + p["bias"], 3),
+        np.split(h @ p["recurrent"] + p["recurrent_bias"], 3),
+    )
+    r, z = sigmoid(r + u), sigmoid(z + v)
+    return (1 - z) * np.tanh(n + r * q) + z * h, c
+
+
+def gru_before_cell(p, x, h, c):
+    width = h.size
+    r, z, n = np.split(x @ p["input"] + p["bias"], 3)
+    u, v = np.split(h @ p["recurrent"][:, : 2 * width], 2)
+    r, z = sigmoid(r + u), sigmoid(z + v)
+    return (1 - z) * np.tanh(n + (r * h) @ p["recurrent"][:, 2 * width :]) + z * h, c
+
+
+CELLS = {
+    "RNN": (fn.RNN, {}, rnn_cell),
+    "LSTM": (fn.LSTM, {}, lstm_cell),
+    "GRU after": (fn.GRU, {}, gru_after_cell),
+    "GRU before": (fn.GRU, {"reset_after": False}, gru_before_cell),
+}
+LENGTHS = np.asarray([3, 0, 5, 1])
+
+
+def by_steps(cell, params, x, lengths, width, reverse):
+    """Return every output and the last state, sample by sample and step by step."""
+    p = {name: np.asarray(leaf) for name, leaf in params.items()}
+    y, last = np.zeros((*x.shape[:2], width)), np.zeros((len(x), width))
+    for n, length in enumerate(lengths):
+        h = c = np.zeros(width)
+        for t in reversed(range(length)) if reverse else range(length):
+            h, c = cell(p, x[n, t], h, c)
+            y[n, t] = h
+        last[n] = h
+    return y, last
+
+
+def drawn(layer, rng, features):
+    """Return parameters of the layer's shapes, with biases that are not 0."""
+    shapes = jax.eval_shape(lambda: layer.init(KEY, (5, features), jnp.float64))
+    return {name: jnp.asarray(0.6 * rng.normal(size=leaf.shape)) for name, leaf in shapes.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "reverse"),
+    [("RNN", False), ("RNN", True), ("LSTM", False), ("LSTM", True), ("GRU after", True), ("GRU before", False)],
+)
+def test_a_cell_is_its_loop(name, reverse, rng):
+    """Forward against NumPy, and both passes against `jax.vjp`; with lengths and without, all steps and the last."""
+    kind, options, cell = CELLS[name]
+    every = kind(3, reverse=reverse, **options)
+    last = kind(3, reverse=reverse, sequence=False, **options)
+    x, dy, dlast = rng.normal(size=(4, 5, 2)), rng.normal(size=(4, 5, 3)), rng.normal(size=(4, 3))
+    params, lengths = drawn(every, rng, 2), jnp.asarray(LENGTHS)
+
+    def passes(params, x, lengths):
+        found = []
+        for layer, down in ((every, dy), (last, dlast)):
+            for given in (x, (x, lengths)):
+                y, saved = layer.forward(params, given)
+                pair = isinstance(y, tuple)
+                dparams, dx = layer.backward(params, saved, (down, None) if pair else jnp.asarray(down))
+                found.append((y[0] if pair else y, dparams, dx[0] if isinstance(given, tuple) else dx))
+
+            def apply(params, x, layer=layer):
+                return jax.tree.leaves(layer.apply(params, (x, lengths)))[0]
+
+            y, back = jax.vjp(apply, params, x)
+            found.append((y, *back(jnp.asarray(down))))
+        return found
+
+    whole, short, automatic, end, short_end, automatic_end = quick(passes)(params, jnp.asarray(x), lengths)
+    full, cut = (by_steps(cell, params, x, lengths, 3, reverse) for lengths in ([5] * 4, LENGTHS))
+    for found, wanted in ((whole, full[0]), (short, cut[0]), (end, full[1]), (short_end, cut[1])):
+        close(found[0], wanted, 1e-14)
+    close(short, automatic)
+    close(short_end, automatic_end)
+    assert whole[2].shape == end[2].shape == x.shape
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_stream_in_pieces_is_the_whole(name, rng):
+    kind, options, _ = CELLS[name]
+    layer = kind(3, **options)
+    params, x = drawn(layer, rng, 2), jnp.asarray(rng.normal(size=(4, 5, 2)))
+
+    def pieces(params, x):
+        state, first = layer.run(params, x[:, :2], layer.initial(params, 4))
+        state, second = layer.step(params, state, x[:, 2])
+        state, (third, _) = layer.run(params, (x[:, 3:], jnp.asarray([2, 0, 1, 2])), state)
+        return layer.apply(params, x), jnp.concatenate([first, second[:, None], third], axis=1), state[0]
+
+    whole, parts, end = (np.asarray(a) for a in quick(pieces)(params, x))
+    there = np.asarray([[1] * 5, [1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1] * 5])[..., None]
+    close(parts, whole * there, 1e-14)
+    close(end, whole[np.arange(4), [4, 2, 3, 4]], 1e-14)
+    with pytest.raises(ValueError, match="must read forward to go step by step"):
+        kind(3, reverse=True).step(params, layer.initial(params, 4), x[:, 0])
+
+
+def test_lengths_that_the_steps_do_not_have_spoil_their_sample_alone(rng):
+    for layer in (fn.GRU(3), fn.LSTM(3, sequence=False)):
+        params, x = drawn(layer, rng, 2), jnp.asarray(rng.normal(size=(4, 5, 2)))
+        lengths = jnp.asarray([2, 6, 0, -1])
+        y = jax.jit(layer.apply)(params, (x, lengths))
+        y = (y[0] if layer.sequence else y).reshape(4, -1)
+        np.testing.assert_array_equal(np.isnan(y).all(axis=1), [False, True, False, True])
+        assert np.isfinite(y[::2]).all()
+        with pytest.raises(ValueError, match="must lie in 0 … 5, the number of steps, but got 6 at position 1"):
+            layer.apply(params, (x, lengths))
+
+
+def test_what_stands_behind_a_length_is_never_looked_at(rng):
+    layer, lengths = fn.LSTM(3, reverse=True), jnp.asarray([2, 0, 5, 1])
+    params, x = drawn(layer, rng, 2), rng.normal(size=(4, 5, 2))
+    behind = (np.arange(5) >= np.asarray(lengths)[:, None])[..., None]
+
+    def both(x):
+        (y, _), saved = layer.forward(params, (x, lengths))
+        dparams, (dx, _) = layer.backward(params, saved, (jnp.where(behind, jnp.nan, 1.0) + 0 * y, None))
+        return y, dparams, dx
+
+    run = quick(both)
+    plain, spiked = run(jnp.asarray(x)), run(jnp.asarray(np.where(behind, 1e300, x)))
+    jax.tree.map(np.testing.assert_array_equal, plain, spiked)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(plain))
+    assert not np.any(np.where(behind, plain[2], 0))
+
+
+def test_saturated_gates_still_learn():
+    """σ′ and tanh′ at their arguments: in float32 y (1 − y) is 0 from 17 on, 1 − y² from 9."""
+    layer = fn.LSTM(1, sequence=False)
+    params = {"input": jnp.zeros((1, 4), jnp.float32), "recurrent": jnp.zeros((1, 4), jnp.float32)}
+    params["bias"] = jnp.asarray([25.0, -30.0, 12.0, 40.0], jnp.float32)
+    _, saved = layer.forward(params, jnp.zeros((1, 2, 1), jnp.float32))
+    dparams, _ = layer.backward(params, saved, jnp.ones((1, 1), jnp.float32))
+    slope = 1 - np.tanh(1) ** 2
+    # c = 1 twice, but for e⁻³⁰; h = tanh 1; only the last step's i, g and o, and the c before f, reach the loss.
+    wanted = np.asarray([slope * np.exp(-25), slope * np.exp(-30), slope * 4 * np.exp(-24), np.tanh(1) * np.exp(-40)])
+    np.testing.assert_allclose(dparams["bias"], wanted, rtol=1e-5)
+
+
+def test_initial_values_are_drawn_gate_by_gate():
+    params = fn.LSTM(20).init(KEY, (5, 30), jnp.float64)
+    for block in np.split(np.asarray(params["recurrent"]), 4, axis=1):
+        np.testing.assert_allclose(block.T @ block, np.eye(20), atol=1e-12)
+    bound = np.sqrt(6 / (30 + 20))
+    assert 0.95 * bound < np.abs(params["input"]).max() <= bound
+    np.testing.assert_array_equal(params["bias"], np.repeat([0.0, 1.0, 0.0, 0.0], 20))
+    assert not np.any(fn.LSTM(20, forget_bias=0.0).init(KEY, (5, 30))["bias"])
+    wide = np.asarray(fn.layers.Orthogonal(2.0)(KEY, (3, 7), jnp.float64))
+    np.testing.assert_allclose(wide @ wide.T, 4 * np.eye(3), atol=1e-12)
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_few_steps_and_no_samples(steps, rng):
+    layer = fn.GRU(3, sequence=False, reverse=True)
+    params = drawn(layer, rng, 2)
+
+    def both(x):
+        y, saved = layer.forward(params, x)
+        return y, layer.backward(params, saved, jnp.ones_like(y))
+
+    for x in (jnp.zeros((4, steps, 2)), jnp.zeros((0, steps, 2))):
+        y, (dparams, dx) = quick(both)(x)
+        assert (y.shape, dx.shape) == ((len(x), 3), x.shape)
+        assert np.isfinite(dparams["bias"]).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "words"),
+    [
+        (lambda: fn.LSTM(3).out_shape((4,)), ValueError, r"LSTM takes samples \(time, features\)"),
+        (lambda: fn.LSTM(3).check_input(jax.ShapeDtypeStruct((4, 2), np.int32)), TypeError, "floating-point numbers"),
+        (lambda: fn.RNN(3, fn.Dense(3)), TypeError, "the activation of RNN must be one"),
+        (lambda: fn.GRU(3).apply(fn.GRU(3).init(KEY, (4, 2)), np.zeros((2, 4, 5), np.float32)), ValueError, "have 2 f"),
+        (lambda: fn.RNN(3).apply(fn.RNN(3).init(KEY, (4, 2)), np.zeros((2, 4, 2), np.float16)), TypeError, "dtype"),
+    ],
+)
+def test_recurrence_refuses_in_words(make, kind, words):
+    with pytest.raises(kind, match=words) as caught:
+        make()
+    assert len(str(caught.value)) <= 300

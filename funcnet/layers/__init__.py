@@ -15,13 +15,16 @@ from funcnet.layers.embedding import Embedding as Embedding
 from funcnet.layers.global_pool import GlobalAveragePool as GlobalAveragePool
 from funcnet.layers.global_pool import GlobalMaxPool as GlobalMaxPool
 from funcnet.layers.group_norm import GroupNorm as GroupNorm
+from funcnet.layers.gru import GRU as GRU
 from funcnet.layers.initializers import Filled as Filled
 from funcnet.layers.initializers import Glorot as Glorot
 from funcnet.layers.initializers import He as He
 from funcnet.layers.initializers import LeCun as LeCun
+from funcnet.layers.initializers import Orthogonal as Orthogonal
 from funcnet.layers.initializers import RandomNormal as RandomNormal
 from funcnet.layers.initializers import RandomUniform as RandomUniform
 from funcnet.layers.layer_norm import LayerNorm as LayerNorm
+from funcnet.layers.lstm import LSTM as LSTM
 from funcnet.layers.max_pool import MaxPool as MaxPool
 from funcnet.layers.moving import RandomFlip as RandomFlip
 from funcnet.layers.moving import RandomShift as RandomShift
@@ -33,6 +36,7 @@ from funcnet.layers.recompute import Recompute as Recompute
 from funcnet.layers.repeat import Repeat as Repeat
 from funcnet.layers.residual import Residual as Residual
 from funcnet.layers.rms_norm import RMSNorm as RMSNorm
+from funcnet.layers.rnn import RNN as RNN
 from funcnet.layers.shaping import Flatten as Flatten
 from funcnet.layers.shaping import Reshape as Reshape
 from funcnet.layers.sinusoids import Sinusoids as Sinusoids

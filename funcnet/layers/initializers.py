@@ -12,6 +12,8 @@ He         2 / n_in                              the forward pass, ReLU         
 LeCun      1 / n_in                              the forward pass, SELU, tanh   LeCun et al. 1998, §4.6
 =========  ====================================  =============================  =========================
 
+`Orthogonal` keeps the length of what is multiplied by it again and again, as recurrent kernels are.
+
 `distribution` is "uniform" on ±√(3 variance) or "normal". A dense layer without an initializer takes the one that the
 activation after it names (`Activation.INITIALIZER`), Glorot uniform where none follows.
 
@@ -115,6 +117,26 @@ class RandomUniform:
 
 
 @record
+class Orthogonal:
+    r"""Rows, or columns where there are fewer of them, of length 1 at right angles: products keep lengths.
+
+    Q of the factors of a normal matrix, with the signs that make it uniform. Saxe, McClelland & Ganguli 2014.
+    """
+
+    gain: Number = number(default=1.0, at_least=0)
+
+    def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
+        """Draw a kernel (…, in, out)."""
+        dtype, tall = _dtype(dtype), shape[-2] >= shape[-1]
+        draw = normal(key, shape if tall else (*shape[:-2], shape[-1], shape[-2]))
+        # There are no such factors in 16 bits.
+        q, r = jnp.linalg.qr(draw.astype(dtype if jnp.finfo(dtype).bits > 16 else jnp.float32))
+        q = q * jnp.where(jnp.diagonal(r, axis1=-2, axis2=-1) < 0, -1, 1).astype(q.dtype)[..., None, :]
+        found = (q if tall else jnp.swapaxes(q, -1, -2)).astype(dtype)
+        return found * cast(self.gain, found)
+
+
+@record
 class Filled:
     r"""The same number everywhere; 0 by default."""
 
@@ -125,7 +147,7 @@ class Filled:
         return jnp.full(shape, jnp.asarray(self.value, _dtype(dtype)))
 
 
-INITIALIZERS = (Glorot, He, LeCun, RandomNormal, RandomUniform, Filled)
+INITIALIZERS = (Glorot, He, LeCun, RandomNormal, RandomUniform, Orthogonal, Filled)
 _BY_NAME = {"glorot": Glorot(), "he": He(), "lecun": LeCun()}
 
 

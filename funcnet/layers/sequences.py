@@ -34,16 +34,16 @@ def parted(x: Any, label: str, features: int = 1) -> tuple[Any, Any]:
         return x, None
     if len(x) != 2:
         raise_error(f"{label} takes {PAIR}", f"got {len(x)} arrays", "(x, lengths)", TypeError)
-    values, lengths = x
+    values, lengths = x[0], x[1] if isinstance(x[1], jax.Array) else np.asarray(x[1])
     check_lengths(values, lengths, label, features)
-    return values, lengths if isinstance(lengths, jax.Array) else jnp.asarray(np.asarray(lengths))
+    return values, jnp.asarray(lengths)
 
 
 def check_lengths(values: Any, lengths: Any, label: str, features: int) -> None:
     """Require one whole number a sample, from 0 to the number of steps where it is known."""
     steps, lead = np.ndim(values) - features - 1, np.shape(values)
     attempt = "np.asarray([len(row) for row in rows]), one whole number a sample"
-    if not jnp.issubdtype(jnp.result_type(lengths), jnp.integer):
+    if not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise_error(f"lengths of {label} must be whole numbers", f"got {describe(lengths)}", attempt, TypeError)
     if steps < 0 or np.shape(lengths) != lead[:steps]:
         must = f"lengths of {label} must have the samples' shape {lead[: max(steps, 0)]}"

@@ -1,0 +1,266 @@
+r"""What recurrent layers share: the loop over time, the loop back, and everything that needs no loop.
+
+Forward    aₜ = xₜ W + b for all t at once;   sₜ = cell(aₜ, sₜ₋₁);   yₜ = hₜ, the first part of the state sₜ
+Backward   from the last step to the first: ds = dsₜ + (dyₜ, 0);   Δₜ, dsₜ₋₁ = cell backward
+           then, for all t at once, dW = Σ xₜᵀ Δₜ,  db = Σ Δₜ,  dxₜ = Δₜ Wᵀ,  dU = Σ hₜ₋₁ᵀ Δₜ
+
+Derivation. The same W, U and b stand in every step, so that their gradients are sums over steps. A state reaches the
+loss by its own yₜ and by the next step: what flows back is the sum of both. Δₜ, the derivative by all that is summed up
+before the gates, is all that the sums need: the loop back makes nothing else, and each sum is one product.
+
+Lengths. A step behind a sample's length changes no state, and its y is 0: the state at the end is that of the last step
+there is, s₀ = 0 for a sample of length 0. Backward: dy is masked, Δₜ = 0 there, and ds passes through as it is. With
+`reverse` the loops run from the last step to the first; a sample is then read from its own last step on, since its
+state is 0 until there, and yₜ stands where xₜ stands.
+
+σ and tanh are saved as their arguments: in float32 y (1 − y) is 0 from 17 on, e^(−|a|)/(1 + e^(−|a|))² is not.
+
+Shapes     x: (…, time, in); W: (in, k·width); U: (width, k·width); b: (k·width,), k blocks in the order of the gates;
+           y: (…, time, width), or the last state (…, width) with sequence=False.
+Source     Werbos 1990; the product outside the loop: Appleyard et al. 2016, section 3.
+"""
+
+import math
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from funcnet.errors import describe, raise_error
+from funcnet.keys import fold
+from funcnet.layers.base import Layer, check_init, one_array_of_floats, shapes_of
+from funcnet.layers.initializers import Filled, Glorot, Orthogonal
+from funcnet.layers.sequences import (
+    apart,
+    blanked,
+    check_steps,
+    masked,
+    paired,
+    paired_gradient,
+    parted,
+    sample_apart,
+    sequence,
+    shape_apart,
+    spoiled,
+    within,
+)
+from funcnet.records import choice, part, record
+
+State = tuple[jax.Array, ...]  # h, and what else a cell carries; (samples, width) each
+
+
+@record
+class Recurrent(Layer):
+    """Base of the recurrent layers; a cell says `blocks`, `parts`, `advance`, `retreat` and `gradients`."""
+
+    width: int = choice(at_least=1)
+    sequence: bool = choice(default=True, options=(False, True), kw_only=True)
+    reverse: bool = choice(default=False, options=(False, True), kw_only=True)
+    input_init: Any = part(default=Glorot(), kw_only=True)
+    recurrent_init: Any = part(default=Orthogonal(), kw_only=True)
+    bias_init: Any = part(default=Filled(0.0), kw_only=True)
+
+    blocks: ClassVar[int] = 1  # k, of `width` columns each
+    parts: ClassVar[int] = 1  # arrays of a state
+
+    @property
+    def spreads(self) -> bool:
+        """Tell that a CPU runs the loop faster with the batch spread over its cores."""
+        return True
+
+    def advance(self, params: Any, a: jax.Array, state: State) -> tuple[State, Any]:
+        """Return the next state, from a = x W + b, and what `retreat` needs besides states."""
+        raise NotImplementedError
+
+    def retreat(self, params: Any, kept: Any, before: State, after: State, dstate: State) -> tuple[Any, State]:
+        """Return the derivatives by what is summed up in a step, and by the state before it."""
+        raise NotImplementedError
+
+    def gradients(self, params: Any, kept: Any, before: jax.Array, deltas: Any) -> tuple[jax.Array, Any]:
+        """Return Δ by x W + b of all steps, and the gradients of the other parameters; h of all steps is `before`."""
+        return deltas, {"recurrent": product(before, deltas)}
+
+    def out_shape(self, in_shape: Any) -> Any:
+        """Return (time, width) or (width,), beside () for the length where one goes in and a sequence goes out."""
+        shape, lengths = shape_apart(in_shape, self.label)
+        shape = check_steps(shape, self.label)
+        if not self.sequence:
+            return (*shape[:-2], self.width)
+        y = (*shape[:-1], self.width)
+        return (y, ()) if lengths else y
+
+    def check_input(self, samples: Any) -> None:
+        """Raise unless one sample is an array (time, in) of floats, alone or beside its length."""
+        one_array_of_floats(sample_apart(samples, self.label), self.label)
+        self.out_shape(shapes_of(samples))
+
+    def init(self, key: jax.Array, in_shape: Any, dtype: Any = None) -> dict[str, jax.Array]:
+        """Draw input kernel, recurrent kernel and bias, each gate's block by itself."""
+        check_init(key, in_shape)
+        self.out_shape(in_shape)
+        features = shape_apart(in_shape, self.label)[0][-1]
+        bias = self.bias_init(fold(key, 2), (self.blocks * self.width,), dtype)
+        return {
+            "input": self._by_gate(self.input_init, fold(key, 0), features, dtype),
+            "recurrent": self._by_gate(self.recurrent_init, fold(key, 1), self.width, dtype),
+            "bias": bias,
+        }
+
+    def _by_gate(self, draw: Any, key: jax.Array, rows: int, dtype: Any) -> jax.Array:
+        each = jax.vmap(lambda gate: draw(fold(key, gate), (rows, self.width), dtype))(jnp.arange(self.blocks))
+        return jnp.moveaxis(each, 0, 1).reshape(rows, self.blocks * self.width)
+
+    def forward(self, params: Any, x: Any, key: jax.Array | None = None) -> tuple[Any, Any]:
+        """Return y, and x, lengths, h and what each step kept: the gates come back without a product."""
+        x, lengths = self._taken(params, x)
+        flat, own = _flat(x, lengths)
+        end, h, kept = self._loop(params, flat, own, self.initial(params, len(flat)))
+        h = h.reshape(*x.shape[:-1], self.width)
+        if self.sequence:
+            y = h if lengths is None else spoiled(h, lengths, x.shape[-2])
+            return paired(y, lengths), (x, lengths, h, kept)
+        y = end[0].reshape(*x.shape[:-2], self.width)
+        return y if lengths is None else spoiled(y, lengths, x.shape[-2]), (x, lengths, h, kept)
+
+    def backward(self, params: Any, saved: Any, dy: Any) -> tuple[dict[str, jax.Array], Any]:
+        """Return the gradients of the parameters and dx: a loop for Δ, then one product for each."""
+        x, lengths, h, kept = saved
+        flat, own = _flat(x, lengths)
+        before = _shifted(h.reshape(*flat.shape[:2], self.width), 1, self.reverse)
+        deltas = self._loop_back(params, kept, before, own, apart(dy), flat.shape[1])
+        # For all steps at once, samples first again:  a = x @ input + bias
+        kept, deltas = jax.tree.map(lambda a: jnp.moveaxis(a, 0, 1), (kept[0], deltas))
+        delta, dparams = self.gradients(params, kept, before, deltas)
+        dparams |= {"input": product(flat, delta), "bias": jnp.sum(delta, axis=(0, 1))}
+        dx = (delta @ params["input"].T).reshape(x.shape)
+        return dparams, paired_gradient(dx, lengths)
+
+    def _loop(self, params: Any, x: jax.Array, lengths: Any, state: State) -> tuple[State, jax.Array, Any]:
+        """Return the state at the end, h of all steps (samples, time, width), and (kept, other states), time first."""
+        a = jnp.moveaxis(x, 1, 0) @ params["input"]
+        a = a + jnp.broadcast_to(params["bias"], a.shape)
+        there = None if lengths is None else within(lengths, x.shape[1]).swapaxes(0, 1)
+
+        def step(state: State, own: tuple[jax.Array, Any]) -> tuple[State, Any]:
+            a, there = own
+            after, kept = self.advance(params, a, state)
+            if there is None:
+                return after, (after, kept)
+            carried = tuple(jnp.where(there, new, old) for new, old in zip(after, state, strict=True))
+            return carried, (tuple(blanked(new, there) for new in after), kept)
+
+        end, ((h, *others), kept) = jax.lax.scan(step, state, (a, there), reverse=self.reverse)
+        return end, jnp.moveaxis(h, 0, 1), (kept, tuple(others))
+
+    def _loop_back(self, params: Any, kept: Any, before: jax.Array, lengths: Any, dy: jax.Array, time: int) -> Any:
+        """Return the derivatives by what each step sums up, time first."""
+        kept, others = kept
+        samples = before.shape[0]
+        there = None if lengths is None else within(lengths, time).swapaxes(0, 1)
+        states = (jnp.moveaxis(before, 1, 0), *(_shifted(other, 0, self.reverse) for other in others))
+        nothing = tuple(jnp.zeros((samples, self.width), dy.dtype) for _ in range(self.parts))
+        if self.sequence:
+            dy = jnp.moveaxis(dy.reshape(samples, time, self.width), 1, 0)
+            start, each = nothing, dy if there is None else blanked(dy, there)
+        else:
+            start, each = (dy.reshape(samples, self.width), *nothing[1:]), None
+
+        def step(dstate: State, own: Any) -> tuple[State, Any]:
+            kept, before, after, dy, there = own
+            through = dstate if dy is None else (dstate[0] + dy, *dstate[1:])
+            deltas, dbefore = self.retreat(params, kept, before, after, through)
+            if there is None:
+                return dbefore, deltas
+            passed = tuple(jnp.where(there, new, old) for new, old in zip(dbefore, dstate, strict=True))
+            return passed, jax.tree.map(lambda delta: blanked(delta, there), deltas)
+
+        own = (kept, states, others, each, there)
+        return jax.lax.scan(step, start, own, length=time, reverse=not self.reverse)[1]
+
+    def _taken(self, params: Any, x: Any) -> tuple[jax.Array, Any]:
+        """Return x and the lengths, if they are as the parameters take them."""
+        x, lengths = parted(x, self.label)
+        x, kernel = sequence(x, self.label), params["input"]
+        if x.shape[-1] != kernel.shape[0]:
+            must = f"the input of {self.label} must have {kernel.shape[0]} features in its last axis"
+            raise_error(must, f"got {describe(x)}", f"parameters from init(key, {x.shape[-2:]})")
+        _check_dtype(x, kernel, self.label)
+        return x, lengths
+
+    def initial(self, params: Any, batch: int) -> State:
+        """Return the state before the first step of so many streams: zeros, a tuple of h and what the cell carries."""
+        zeros = jnp.zeros((batch, self.width), params["recurrent"].dtype)
+        return (zeros,) * self.parts
+
+    def step(self, params: Any, state: State, x: jax.Array) -> tuple[State, jax.Array]:
+        """Return the next state and y of one step of a stream, for x (batch, in); forward only.
+
+        Raises:
+            ValueError: for a layer that reads from the end.
+
+        """
+        if self.reverse:
+            arrived = "it has reverse=True"
+            raise_error(f"{self.label} must read forward to go step by step", arrived, "run(params, x, state)")
+        x = jnp.asarray(x)
+        _check_dtype(x, params["input"], self.label)
+        a = x @ params["input"]
+        state, _ = self.advance(params, a + jnp.broadcast_to(params["bias"], a.shape), state)
+        return state, state[0]
+
+    def run(self, params: Any, x: Any, state: State) -> tuple[State, Any]:
+        """Return the state after a piece of a stream and what `forward` gives, from a state before it; forward only.
+
+        x is (batch, time, in), or a pair with lengths. Pieces one after the other give what the whole gives.
+        """
+        x, lengths = self._taken(params, x)
+        if x.ndim != 3:
+            must = f"a piece of a stream for {self.label} must have the axes (batch, time, in)"
+            raise_error(must, f"got {describe(x)}", "x[None] for a single stream")
+        end, h, _ = self._loop(params, x, lengths, state)
+        y = masked(h, lengths) if self.sequence else end[0]
+        return end, paired(y, lengths) if self.sequence else y
+
+
+def _flat(x: jax.Array, lengths: Any) -> tuple[jax.Array, Any]:
+    """Return x as (samples, time, in), and lengths as (samples,)."""
+    samples = math.prod(x.shape[:-2])
+    return x.reshape(samples, *x.shape[-2:]), None if lengths is None else lengths.reshape(samples)
+
+
+def _shifted(states: jax.Array, axis: int, reverse: bool) -> jax.Array:
+    """Return the states before each step: those after the step that was read before it, and zeros at first."""
+    time = states.shape[axis]
+    first = jnp.zeros_like(jnp.take(states, jnp.arange(min(time, 1)), axis=axis))
+    if reverse:
+        return jnp.concatenate([jax.lax.slice_in_dim(states, min(time, 1), time, axis=axis), first], axis=axis)
+    return jnp.concatenate([first, jax.lax.slice_in_dim(states, 0, max(time - 1, 0), axis=axis)], axis=axis)
+
+
+def _check_dtype(x: jax.Array, kernel: jax.Array, label: str) -> None:
+    if x.dtype != kernel.dtype:
+        must = f"the input of {label} and its kernels must have the same dtype"
+        raise_error(must, f"got {x.dtype} and {kernel.dtype}", "x.astype(kernel.dtype)", TypeError)
+
+
+def product(rows: jax.Array, deltas: jax.Array) -> jax.Array:
+    """Return Σ rowsᵀ Δ over samples and steps, as one product."""
+    count = math.prod(rows.shape[:-1])
+    return rows.reshape(count, rows.shape[-1]).T @ deltas.reshape(count, deltas.shape[-1])
+
+
+def gate(a: jax.Array) -> jax.Array:
+    """Return σ(a), small ones without rounding to 0 early: e^(−|a|)/(1 + e^(−|a|)) for negative a."""
+    e = jnp.exp(-jnp.abs(a))
+    return jnp.where(a >= 0, jnp.ones_like(e), e) / (1 + e)
+
+
+def gate_slope(a: jax.Array) -> jax.Array:
+    """Return σ′(a) = e^(−|a|)/(1 + e^(−|a|))²."""
+    e = jnp.exp(-jnp.abs(a))
+    return e / jnp.square(1 + e)
+
+
+def tanh_slope(a: jax.Array) -> jax.Array:
+    """Return tanh′(a) = 4 σ′(2a)."""
+    return 4 * gate_slope(2 * a)
