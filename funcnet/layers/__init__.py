@@ -29,6 +29,7 @@ from funcnet.layers.max_pool import MaxPool as MaxPool
 from funcnet.layers.moving import RandomFlip as RandomFlip
 from funcnet.layers.moving import RandomShift as RandomShift
 from funcnet.layers.networks import mlp as mlp
+from funcnet.layers.networks import transformer as transformer
 from funcnet.layers.noise import Noise as Noise
 from funcnet.layers.parallel import Parallel as Parallel
 from funcnet.layers.positions import Positions as Positions
@@ -40,7 +41,8 @@ from funcnet.layers.rnn import RNN as RNN
 from funcnet.layers.shaping import Flatten as Flatten
 from funcnet.layers.shaping import Reshape as Reshape
 from funcnet.layers.sinusoids import Sinusoids as Sinusoids
+from funcnet.layers.tied import Tied as Tied
 from funcnet.registry import public_names, registry
 
 REGISTRY = registry(__name__)
-PUBLIC = public_names(__name__, "mlp")
+PUBLIC = public_names(__name__, "mlp", "transformer")
