@@ -321,3 +321,79 @@ def test_recurrence_refuses_in_words(make, kind, words):
     with pytest.raises(kind, match=words) as caught:
         make()
     assert len(str(caught.value)) <= 300
+
+
+def test_both_directions_stand_side_by_side(rng):
+    """Against NumPy's two loops, and `jax.vjp`, with lengths; without them and at the ends the shapes agree."""
+    layer, lengths = fn.Bidirectional(fn.LSTM(3)), jnp.asarray(LENGTHS)
+    x, dy = rng.normal(size=(4, 5, 2)), jnp.asarray(rng.normal(size=(4, 5, 6)))
+    params = tuple(drawn(fn.LSTM(3), rng, 2) for _ in range(2))
+
+    def passes(params, x, lengths):
+        (y, kept), saved = layer.forward(params, (x, lengths))
+        dparams, (dx, nothing) = layer.backward(params, saved, (dy, None))
+        assert nothing is None
+        return (y, dparams, dx), jax.vjp(lambda params, x: layer.apply(params, (x, lengths))[0], params, x)[1](dy), kept
+
+    hand, automatic, kept = quick(passes)(params, jnp.asarray(x), lengths)
+    ways = [by_steps(lstm_cell, own, x, LENGTHS, 3, back)[0] for own, back in zip(params, (False, True), strict=True)]
+    close(hand[0], np.concatenate(ways, axis=-1), 1e-14)
+    close(hand[1:], automatic)
+    np.testing.assert_array_equal(kept, LENGTHS)
+    ends = fn.Bidirectional(fn.LSTM(3, sequence=False))
+    assert layer.out_shape((5, 2)) == (5, 6)
+    assert layer.out_shape(((5, 2), ())) == ((5, 6), ())
+    assert ends.out_shape((5, 2)) == ends.out_shape(((5, 2), ())) == (6,)
+    with pytest.raises(TypeError, match="Bidirectional takes a recurrent layer, but got Dense"):
+        fn.Bidirectional(fn.Dense(3))
+
+
+def test_a_sample_of_a_padded_batch_is_the_sample_alone(rng):
+    """A tagger over tokens: what it makes of a sample, and its gradients, are those of the sample cut to its length."""
+    tagger = fn.Chain(
+        fn.Embedding(6, 4),
+        fn.Positions(5),
+        fn.Stepwise(fn.Dense(3), fn.tanh),
+        fn.Bidirectional(fn.GRU(2)),
+        fn.Stepwise(fn.Dense(2), lengths=False),
+    )
+    params = jax.tree.map(
+        lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)),
+        jax.eval_shape(lambda: tagger.init(KEY, ((5,), ()), jnp.float64)),
+    )
+    tokens, dy = np.where(np.arange(5) < LENGTHS[:, None], rng.integers(0, 6, (4, 5)), 99), rng.normal(size=(4, 5, 2))
+    dy[1:] = 0
+
+    def both(params, x, dy):
+        y, saved = tagger.forward(params, x)
+        return y, tagger.backward(params, saved, dy)[0]
+
+    y, dparams = quick(both)(params, (jnp.asarray(tokens), jnp.asarray(LENGTHS)), jnp.asarray(dy))
+    cut = LENGTHS[0]
+    alone = quick(both)(params, jnp.asarray(tokens[:1, :cut]), jnp.asarray(dy[:1, :cut]))
+    close((y[:1, :cut], dparams), alone)
+    assert not np.any(np.where(np.arange(5) < LENGTHS[:, None], 0, np.abs(y).sum(-1)))
+
+
+def test_stepwise_keeps_steps_and_hands_lengths_on():
+    layer = fn.Stepwise(fn.Dense(3), fn.relu)
+    assert layer.out_shape(((5, 2), ())) == ((5, 3), ())
+    assert layer.out_shape((5, 2)) == (5, 3)
+    assert fn.Stepwise(fn.Dense(3), lengths=False).out_shape(((5, 2), ())) == (5, 3)
+    with pytest.raises(ValueError, match=r"must keep the number of steps, but \(5, 2\) becomes \(10,\)"):
+        fn.Stepwise(fn.Flatten()).out_shape(((5, 2), ()))
+    with pytest.raises(ValueError, match="lengths must be one of"):
+        fn.Stepwise(fn.relu, lengths=3)
+
+
+def test_pairs_train():
+    """Whether token 3 comes an odd number of times among those there are: lengths and tokens go through the loop."""
+    rng = np.random.default_rng(3)
+    lengths = rng.integers(0, 5, 64)
+    there = np.arange(4) < lengths[:, None]
+    tokens = np.where(there, rng.integers(2, 4, (64, 4)), -1)
+    labels = np.sum(tokens == 3, axis=1) % 2
+    network = fn.Chain(fn.Embedding(4, 5), fn.GRU(8, sequence=False), fn.Dense(2))
+    experiment = fn.Experiment(network, fn.SoftmaxCrossEntropy(), fn.Adam(0.03), epochs=60, batch_size=32)
+    run = fn.train(experiment, ((tokens, lengths), labels), progress=False)
+    assert run.history["train_loss"][-1] < 0.2

@@ -6,6 +6,7 @@ from funcnet.layers.attention import Attention as Attention
 from funcnet.layers.average_pool import AveragePool as AveragePool
 from funcnet.layers.base import Layer as Layer
 from funcnet.layers.batch_norm import BatchNorm as BatchNorm
+from funcnet.layers.bidirectional import Bidirectional as Bidirectional
 from funcnet.layers.chain import Chain as Chain
 from funcnet.layers.conv import Conv as Conv
 from funcnet.layers.conv_transpose import ConvTranspose as ConvTranspose
@@ -41,6 +42,7 @@ from funcnet.layers.rnn import RNN as RNN
 from funcnet.layers.shaping import Flatten as Flatten
 from funcnet.layers.shaping import Reshape as Reshape
 from funcnet.layers.sinusoids import Sinusoids as Sinusoids
+from funcnet.layers.stepwise import Stepwise as Stepwise
 from funcnet.layers.tied import Tied as Tied
 from funcnet.registry import public_names, registry
 

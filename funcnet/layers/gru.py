@@ -28,6 +28,7 @@ from funcnet.cases import Case
 from funcnet.keys import fold
 from funcnet.layers.conv import numbers
 from funcnet.layers.recurring import Recurrent, State, gate, gate_slope, product, tanh_slope
+from funcnet.layers.sequences import paired
 from funcnet.records import choice, record
 
 
@@ -110,11 +111,11 @@ class GRU(Recurrent):
         return delta, {"recurrent": jnp.concatenate([product(before, gates), dnew], axis=-1)}
 
 
-def _case(rule: GRU, *shape: int) -> Case:
+def _case(rule: GRU, *shape: int, lengths: Any = None) -> Case:
     params = {"input": numbers(shape[-1], 3 * rule.width), "recurrent": numbers(rule.width, 3 * rule.width)}
     biases = numbers(2, 3 * rule.width)
     params |= {"bias": biases[0]} | ({"recurrent_bias": biases[1]} if rule.reset_after else {})
-    return Case("batch", rule, (params, numbers(*shape)))
+    return Case("batch", rule, (params, paired(numbers(*shape), lengths)))
 
 
 _ONE = {"input": [[0.7, -0.4, 1.2]], "recurrent": [[-0.6, 0.9, 0.5]], "bias": [0.1, 0.4, -0.3]}
@@ -122,7 +123,7 @@ _BOTH = {"recurrent_bias": [0.2, -0.1, 0.6]}
 _STILL = {"input": [[0.0, 0.0, 0.0]], "recurrent": [[0.0, 0.0, 0.0]], "bias": [0.0, 0.0, 0.5493061443340549]}
 CASES = (
     _case(GRU(3), 2, 4, 2),
-    _case(GRU(2, sequence=False, reverse=True, reset_after=False), 4, 3, 3),
+    _case(GRU(2, sequence=False, reverse=True, reset_after=False), 4, 3, 3, lengths=[2, 0, 3, 1]),
     Case("ordinary", GRU(1), (_ONE | _BOTH, [[0.3], [-1.2]])),
     Case("extreme", GRU(1, reset_after=False), (_ONE, [[[1e4], [-1e4], [1e4]]])),
     Case(

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 from funcnet.cases import Case
 from funcnet.layers.conv import numbers
 from funcnet.layers.recurring import Recurrent, State, gate, gate_slope, tanh_slope
+from funcnet.layers.sequences import paired
 from funcnet.records import Number, number, record
 
 
@@ -85,9 +86,9 @@ class LSTM(Recurrent):
         return delta, (delta @ params["recurrent"].T, dc * gate(f))
 
 
-def _case(rule: LSTM, *shape: int) -> Case:
+def _case(rule: LSTM, *shape: int, lengths: Any = None) -> Case:
     params = {"input": numbers(shape[-1], 4 * rule.width), "recurrent": numbers(rule.width, 4 * rule.width)}
-    return Case("batch", rule, (params | {"bias": numbers(4 * rule.width)}, numbers(*shape)))
+    return Case("batch", rule, (params | {"bias": numbers(4 * rule.width)}, paired(numbers(*shape), lengths)))
 
 
 _HALF = 0.5493061443340549  # tanh⁻¹ ½
@@ -95,7 +96,7 @@ _ONE = {"input": [[0.7, -0.4, 1.2, 0.3]], "recurrent": [[-0.6, 0.9, 0.5, -0.2]],
 _STILL = {"input": [[0.0] * 4], "recurrent": [[0.0] * 4], "bias": [0.0, 0.0, _HALF, 0.0]}
 CASES = (
     _case(LSTM(3), 2, 4, 2),
-    _case(LSTM(2, sequence=False, reverse=True), 4, 3, 3),
+    _case(LSTM(2, sequence=False, reverse=True), 4, 3, 3, lengths=[2, 0, 3, 1]),
     Case("ordinary", LSTM(1), (_ONE, [[0.3], [-1.2]])),
     Case("extreme", LSTM(1), (_ONE, [[[1e4], [-1e4], [1e4]]])),
     Case(

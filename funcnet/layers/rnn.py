@@ -22,6 +22,7 @@ from funcnet.errors import describe, raise_error
 from funcnet.layers.activate import Activate, as_layer
 from funcnet.layers.conv import numbers
 from funcnet.layers.recurring import Recurrent, State
+from funcnet.layers.sequences import paired
 from funcnet.records import part, record
 
 
@@ -70,15 +71,15 @@ class RNN(Recurrent):
         return delta, (delta @ params["recurrent"].T,)
 
 
-def _case(rule: RNN, *shape: int) -> Case:
+def _case(rule: RNN, *shape: int, lengths: Any = None) -> Case:
     params = {"input": numbers(shape[-1], rule.width), "recurrent": numbers(rule.width, rule.width)}
-    return Case("batch", rule, (params | {"bias": numbers(rule.width)}, numbers(*shape)))
+    return Case("batch", rule, (params | {"bias": numbers(rule.width)}, paired(numbers(*shape), lengths)))
 
 
 _ONE = {"input": [[2.0]], "recurrent": [[0.5]], "bias": [1.0]}
 CASES = (
     _case(RNN(3), 2, 4, 2),
-    _case(RNN(2, sequence=False, reverse=True), 4, 3, 3),
+    _case(RNN(2, sequence=False, reverse=True), 4, 3, 3, lengths=[2, 0, 3, 1]),
     Case("ordinary", RNN(1, Sigmoid()), (_ONE, [[0.3], [-1.2]])),
     Case("extreme", RNN(1), (_ONE, [[[1e30], [-1e30], [1e30]]]), [[[1.0], [-1.0], [1.0]]]),
     Case(
