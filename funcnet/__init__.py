@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from funcnet import activations, data, layers, losses, metrics, optimizers, regularizers, schedules
 from funcnet.checking import check
 from funcnet.costs import Cost, cost
+from funcnet.generation import generate
 from funcnet.io import load, save
 from funcnet.objective import backprop, evaluate
 from funcnet.records import choice, integer, number, part, paths, record, replace
@@ -108,6 +109,7 @@ __all__ = [
     "finish",
     "gelu",
     "global_norm",
+    "generate",
     "grid",
     "hard_sigmoid",
     "hard_tanh",

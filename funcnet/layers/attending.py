@@ -26,6 +26,7 @@ import jax.numpy as jnp
 
 from funcnet.keys import fold, uniform
 from funcnet.records import cast
+from funcnet.targets import wide
 
 ROWS = 128  # queries of a block
 SEGMENTS = 8  # loops of a causal attention
@@ -75,20 +76,24 @@ def attend(q: jax.Array, k: jax.Array, v: jax.Array, sight: Sight) -> tuple[jax.
         seen_keys, seen_values = keys[:, :, : piece.keys], values[:, :, : piece.keys]
 
         def block(own: Any, k: jax.Array = seen_keys, v: jax.Array = seen_values) -> Any:
-            start, q = own
-            s = scores(q, k, start, sight)
-            largest = jnp.max(s, axis=-1, keepdims=True)
-            largest = jnp.where(largest == -jnp.inf, 0, largest)  # no key is seen
-            e = jnp.exp(s - largest)
-            total = jnp.sum(e, axis=-1, keepdims=True)
-            total = jnp.where(total == 0, 1, total)
-            o = product("bhgts,bhsd->bhgtd", thinned(e, start, sight).astype(v.dtype), v) / total
-            return o.astype(q.dtype), (largest + jnp.log(total))[..., 0]
+            return look(own[1], k, v, own[0], sight)
 
         o, log = _over_blocks(block, piece, blocks_of(q, piece))
         outputs.append(rows_of(o))
         logs.append(jnp.moveaxis(log, 0, -2).reshape(*log.shape[1:-1], -1))
     return jnp.concatenate(outputs, axis=1), jnp.concatenate(logs, axis=-1)
+
+
+def look(q: jax.Array, k: jax.Array, v: jax.Array, start: Any, sight: Sight) -> tuple[jax.Array, jax.Array]:
+    """Return O and L of one block of queries, the first of which is query `start`."""
+    s = scores(q, k, start, sight)
+    largest = jnp.max(s, axis=-1, keepdims=True)
+    largest = jnp.where(largest == -jnp.inf, 0, largest)  # no key is seen
+    e = jnp.exp(s - largest)
+    total = jnp.sum(e, axis=-1, keepdims=True)
+    total = jnp.where(total == 0, 1, total)
+    o = product("bhgts,bhsd->bhgtd", thinned(e, start, sight).astype(v.dtype), v) / total
+    return o.astype(q.dtype), (largest + jnp.log(total))[..., 0]
 
 
 def attend_backward(
@@ -122,11 +127,6 @@ def attend_backward(
 def product(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
     """Return a product that is summed in float32 at least."""
     return jnp.einsum(subscripts, a, b, preferred_element_type=wide(a.dtype))
-
-
-def wide(dtype: Any) -> Any:
-    """Return the dtype of scores and angles: float32 for sixteen bits."""
-    return jnp.float32 if jnp.finfo(dtype).bits <= 16 else dtype
 
 
 def scores(q: jax.Array, k: jax.Array, start: Any, sight: Sight) -> jax.Array:

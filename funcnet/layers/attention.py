@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from funcnet.cases import Case
 from funcnet.errors import raise_error
 from funcnet.keys import fold
-from funcnet.layers.attending import Sight, attend, attend_backward, wide
+from funcnet.layers.attending import Sight, attend, attend_backward
 from funcnet.layers.base import Layer, check_init, one_array_of_floats, shapes_of
 from funcnet.layers.dense import Dense
 from funcnet.layers.rotary import angles, turned
@@ -46,6 +46,7 @@ from funcnet.layers.sequences import (
     within,
 )
 from funcnet.records import Number, choice, number, part, record
+from funcnet.targets import wide
 
 NAMES = ("query", "key", "value")
 
