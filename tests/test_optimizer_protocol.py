@@ -11,7 +11,17 @@ import pytest
 
 import funcnet as fn
 from funcnet import optimizers, schedules
-from funcnet.optimizers import SGD, Accumulate, Adam, ClipByNorm, ClipByValue, CoordinateDescent, NAdam, WeightDecay
+from funcnet.optimizers import (
+    SGD,
+    Accumulate,
+    Adam,
+    Averaged,
+    ClipByNorm,
+    ClipByValue,
+    CoordinateDescent,
+    NAdam,
+    WeightDecay,
+)
 from funcnet.optimizers.foreign import ForeignOptimizer, HeldOptimizer
 from funcnet.records import Number, number
 
@@ -33,7 +43,7 @@ def needs_params(rule: Any) -> bool:
     """Tell whether a rule decays, or measures a curvature between two points."""
     decays = any(path.split(".")[-1] in ("weight_decay", "strength") for path in fn.paths(rule))
     decays = decays and any(getattr(rule, name, 0) != 0 for name in ("weight_decay", "strength"))
-    return decays or getattr(rule, "step", None) == "secant"
+    return decays or getattr(rule, "step", None) == "secant" or isinstance(rule, Averaged)
 
 
 @EACH
@@ -52,7 +62,7 @@ def test_parameters_are_asked_for_where_they_are_needed(name):
 
 def test_some_rules_need_parameters_and_most_do_not():
     needing = {type(rule).__name__ for rule in RULES.values() if needs_params(rule)}
-    assert needing == {"AdamW", "Lion", "WeightDecay", "CoordinateDescent"}
+    assert needing == {"AdamW", "Averaged", "Lion", "WeightDecay", "CoordinateDescent"}
 
 
 def test_a_decay_that_may_be_zero_needs_parameters():
@@ -177,6 +187,7 @@ def wrappers(inside: Any) -> dict[str, Any]:
         "value": ClipByValue(inside, 0.5),
         "norm": ClipByNorm(inside, 0.5),
         "accumulate": Accumulate(inside, 2),
+        "averaged": Averaged(inside, 0.5),
         "coupled": WeightDecay(inside, 0.5, coupled=True),
         "two": ClipByNorm(Accumulate(inside, 2), 0.5),
     }
@@ -214,7 +225,7 @@ def test_wrappers_return_the_dtype_of_the_parameters(name, inside):
         updates, state = rule.update(slope, state, params)
         assert {leaf.dtype for leaf in jax.tree.leaves(updates)} == {jnp.dtype(jnp.bfloat16)}
         assert jax.tree.map(lambda a: a.dtype, state) == form
-    if name != "coupled" and isinstance(inside, Adam):
+    if name not in ("averaged", "coupled") and isinstance(inside, Adam):
         updates, _ = rule.update(slope, state)
         assert {leaf.dtype for leaf in jax.tree.leaves(updates)} == {jnp.dtype(jnp.bfloat16)}
 

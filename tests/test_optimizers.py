@@ -26,6 +26,7 @@ from funcnet.optimizers import (
     AdaMax,
     AdamW,
     AMSGrad,
+    Averaged,
     ClipByNorm,
     ClipByValue,
     CoordinateDescent,
@@ -58,6 +59,7 @@ for _module in optimizers.REGISTRY:
 EVERY |= {
     "clipped Adam": ClipByValue(Adam(0.037), 0.37),
     "accumulated Adam": Accumulate(Adam(0.037), 3),
+    "averaged Adam": Averaged(Adam(0.037), 0.873),
     "coupled decay of Adam": WeightDecay(Adam(0.037), 0.013, coupled=True),
     "decoupled decay of RMSprop": WeightDecay(RMSprop(0.0037), 0.013),
     "a schedule": Adam(schedules.Warmup(7, schedules.Cosine(0.037, 31)), 0.91, 0.9987),
@@ -643,3 +645,29 @@ def test_every_optimizer_names_the_first_path_that_differs(name):
     """A gradient of another tree is refused by all, also behind wrappers."""
     with pytest.raises(ValueError, match=r"\['b'\]\['c'\] is in the parameters alone"):
         EVERY[name].update({"a": jnp.zeros(2)}, EVERY[name].init(W), W)
+
+
+def test_an_average_is_measured_kept_and_given_back():
+    """Validation and best parameters are of the weighted mean of past ones, by hand; training goes on from the last."""
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(12, 3)), rng.normal(size=(12, 2))
+    held = rng.normal(size=(7, 3)), rng.normal(size=(7, 2))
+    base = fn.Experiment(fn.Dense(2), fn.MeanSquaredError(), Averaged(SGD(0.1), 0.7), batch_size=None, epochs=3)
+    start = {"kernel": rng.normal(size=(3, 2)), "bias": rng.normal(size=2)}
+    run = fn.train(base, (x, y), held, start=start)
+    plain = fn.train(fn.replace(base, {"optimizer": SGD(0.1)}), (x, y), held, start=start)
+    chex.assert_trees_all_equal(run.params, plain.params)
+
+    w, b = start["kernel"], start["bias"]
+    past = []
+    for epoch in range(3):
+        slope = (x @ w + b - y) / len(x)
+        w, b = w - 0.1 * x.T @ slope, b - 0.1 * slope.sum(axis=0)
+        past.append((w, b))
+        share = 0.7 ** np.arange(epoch, -1, -1)
+        mean = [np.tensordot(share / share.sum(), np.stack(each), 1) for each in zip(*past, strict=True)]
+        loss = np.mean(np.sum((held[0] @ mean[0] + mean[1] - held[1]) ** 2, axis=1) / 2)
+        np.testing.assert_allclose(run.history["validation_loss"][epoch], loss, rtol=1e-12)
+        if epoch == run.best_epoch:
+            np.testing.assert_allclose(run.best_params["kernel"], mean[0], rtol=1e-12)
+            np.testing.assert_allclose(run.best_params["bias"], mean[1], rtol=1e-12)

@@ -7,6 +7,7 @@ from funcnet.optimizers.adam import Adam as Adam
 from funcnet.optimizers.adamax import AdaMax as AdaMax
 from funcnet.optimizers.adamw import AdamW as AdamW
 from funcnet.optimizers.amsgrad import AMSGrad as AMSGrad
+from funcnet.optimizers.averaged import Averaged as Averaged
 from funcnet.optimizers.base import Optimizer as Optimizer
 from funcnet.optimizers.clipping import ClipByNorm as ClipByNorm
 from funcnet.optimizers.clipping import ClipByValue as ClipByValue

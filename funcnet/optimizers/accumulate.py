@@ -75,6 +75,10 @@ class Accumulate(Wrapper):
         """Return the rate of the optimizer inside."""
         return super().rate(state.inner)
 
+    def settled(self, params: Any, state: AccumulateState) -> Any:
+        """Return what the optimizer inside would have measured."""
+        return super().settled(params, state.inner)
+
     def _gather(self, gradient: Any, state: AccumulateState, params: Any) -> tuple[jax.Array, Any, Any]:
         total = jax.tree.map(jnp.add, state.total, checked(gradient, params))
         share = 1 / rounded(jnp.asarray(self.batches).astype(dtypes(total)[1]), total)

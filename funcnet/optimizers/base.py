@@ -95,6 +95,10 @@ class Optimizer:
         updates, state = self.update(gradient, state, params)
         return regularizer.prox(jax.tree.map(jnp.add, params, updates), step), state
 
+    def settled(self, params: Any, state: Any) -> Any:
+        """Return the parameters that are measured and kept, where they are not those that training goes on from."""
+        return params
+
     @property
     def orientation_free(self) -> bool:
         """Tell whether the updates of a transposed gradient are the transposed updates; True unless overridden."""

@@ -50,6 +50,10 @@ class Wrapper(Optimizer):
         """Return the rate of the optimizer inside."""
         return self.optimizer.rate(state)
 
+    def settled(self, params: Any, state: Any) -> Any:
+        """Return what the optimizer inside would have measured."""
+        return self.optimizer.settled(params, state)
+
     @property
     def orientation_free(self) -> bool:
         """Tell whether the optimizer inside treats each coordinate alike."""

@@ -28,7 +28,8 @@ class Run:
     Attributes:
         experiment: what was trained.
         params: the last parameters; of a run that diverged, the best ones.
-        best_params: the parameters of the best epoch; before there is one, the initial ones.
+        best_params: the parameters of the best epoch, or their average if the optimizer keeps one; before there is one,
+            the initial ones.
         history: one array a column, one number an epoch: train_loss (mean over the epoch's batches as they were
             trained, dropout included), objective (with the penalty, if there is one), gradient_norm (of the epoch's
             mean gradient, if a rule watches it), train_ and validation_ columns of the metrics, validation_loss.

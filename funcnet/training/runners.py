@@ -123,7 +123,7 @@ class Streamed:
             state = state.moved(moving)._replace(batch=jax.device_put(np.int32(stop), self._whole))
             if stop == self.count:
                 self._reading = None
-                state = _close(self.experiment, state, self._measured(state.params))
+                state = _close(self.experiment, state, self._measured(steps.settled(self.experiment, state)))
                 epoch, batch = epoch + 1, 0
         return state
 

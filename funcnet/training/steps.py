@@ -129,7 +129,7 @@ def walk(experiment: Experiment, state: State, data: Data, until: Any, updates: 
         state = state.moved(jax.lax.fori_loop(state.batch, stop, one, state.moving))._replace(batch=stop)
         closed = jax.lax.cond(
             stop == count,
-            lambda state: close_epoch(experiment, state, held_out(experiment, state.params, data.validation)),
+            lambda state: close_epoch(experiment, state, held_out(experiment, state, data.validation)),
             lambda state: state,
             state,
         )
@@ -158,7 +158,7 @@ def run_epoch(experiment: Experiment, state: State, data: Data) -> State:
             lambda moving, batch: (step(experiment, moving, take(data, *batch)), None), state.moving, (rows, present)
         )
     state = state.moved(moving)
-    return close_epoch(experiment, state, held_out(experiment, state.params, data.validation))
+    return close_epoch(experiment, state, held_out(experiment, state, data.validation))
 
 
 def sample_count(data: Data) -> int:
@@ -212,6 +212,11 @@ def step(experiment: Experiment, moving: Moving, batch: tuple[Any, Any, Any]) ->
     )
 
 
+def settled(experiment: Experiment, state: State) -> Any:
+    """Return the parameters that are measured and kept: those of the state, or an average that the optimizer keeps."""
+    return experiment.optimizer.settled(state.params, state.slots)
+
+
 def measure(experiment: Experiment, params: Any, held: tuple[Any, Any, Any]) -> dict[str, jax.Array]:
     """Return loss and metrics of a held-out set by their names."""
     x, y, weight = held
@@ -220,18 +225,21 @@ def measure(experiment: Experiment, params: Any, held: tuple[Any, Any, Any]) -> 
     return evaluate(experiment.network, experiment.loss, low, x, y, weight, metrics=experiment.metrics)
 
 
-def held_out(experiment: Experiment, params: Any, validation: Any) -> dict[str, jax.Array]:
+def held_out(experiment: Experiment, state: State, validation: Any) -> dict[str, jax.Array]:
     """Return loss and metrics of the validation set, if there is one, under the names of their columns."""
     if validation is None:
         return {}
-    return {f"validation_{name}": value for name, value in measure(experiment, params, validation).items()}
+    return {
+        f"validation_{name}": value
+        for name, value in measure(experiment, settled(experiment, state), validation).items()
+    }
 
 
 def close_epoch(experiment: Experiment, state: State, found: dict[str, jax.Array]) -> State:
     """Write an epoch, with what was found on the validation set, into the history; keep the best, ask the rules."""
-    sums, params = state.sums, state.params
+    sums, params = state.sums, settled(experiment, state)
     real = sums.loss.dtype
-    bad = jnp.where(all_finite(params), state.first_bad_step, jnp.minimum(state.first_bad_step, state.step - 1))
+    bad = jnp.where(all_finite(state.params), state.first_bad_step, jnp.minimum(state.first_bad_step, state.step - 1))
     diverged = bad < NEVER
     metrics = epoch_metrics(experiment, sums) | {name: value.astype(real) for name, value in found.items()}
     place = state.epoch % WINDOW
