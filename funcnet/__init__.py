@@ -28,6 +28,7 @@ from funcnet.sweeps import (
     plan,
     sample,
     sweep,
+    sweep_folds,
     use_compilation_cache,
     use_cores,
 )
@@ -143,6 +144,7 @@ __all__ = [
     "softplus",
     "step",
     "sweep",
+    "sweep_folds",
     "tanh",
     "trace",
     "train",

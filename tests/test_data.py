@@ -1084,3 +1084,53 @@ def test_image_set_reads_fashion_mnist():
     assert train[1][:5].tolist() == [9, 0, 0, 3, 0]
     total = train[0].sum(dtype=np.float64) + validation[0].sum(dtype=np.float64)
     assert abs(total / (60000 * 784) - 0.2860) < 5e-5
+
+
+@pytest.mark.parametrize(("samples", "count"), [(23, 5), (10, 2), (7, 7)])
+def test_folds_are_a_partition_with_every_class_in_proportion(samples, count):
+    """Every row is held out once and with its target; sizes, and those of classes, differ by one at most."""
+    x, y = np.arange(samples)[:, None] * 1.0, np.arange(samples) % 3
+    found = data.folds(x, y, count, seed=4)
+    assert sorted(np.concatenate([held[0][:, 0] for _, held in found]).tolist()) == list(range(samples))
+    for (left_x, left_y), (held_x, held_y) in found:
+        assert sorted([*left_x[:, 0], *held_x[:, 0]]) == list(range(samples))
+        assert np.array_equal(left_x[:, 0] % 3, left_y)
+        assert np.array_equal(held_x[:, 0] % 3, held_y)
+        assert np.all(np.diff(held_x[:, 0]) > 0)
+    sizes = [len(held[1]) for _, held in found]
+    assert max(sizes) - min(sizes) <= 1
+    each = np.array([np.bincount(held[1], minlength=3) for _, held in found])
+    assert np.all(each.max(axis=0) - each.min(axis=0) <= 1)
+    other = data.folds(x, y, count, seed=5)
+    assert count == samples or any(not np.array_equal(a[1][0], b[1][0]) for a, b in zip(found, other, strict=True))
+
+
+def test_folds_refuse_what_cannot_be_dealt():
+    with pytest.raises(ValueError, match="count must be at least 2"):
+        data.folds(np.zeros((4, 1)), np.arange(4), 1)
+    with pytest.raises(ValueError, match="count must be at most 4"):
+        data.folds(np.zeros((4, 1)), np.arange(4), 5)
+    with pytest.raises(ValueError, match="class labels"):
+        data.folds(np.zeros((4, 1)), np.zeros((4, 2)), 2)
+    assert len(data.folds(np.zeros((4, 1)), np.zeros((4, 2)), 2, stratify=False)) == 2
+
+
+def test_weights_by_class():
+    """n/(K m), so that classes weigh alike; a dictionary names those that are not 1."""
+    labels = np.array([2, 2, 2, 7, 7, 9])
+    found = data.sample_weight(labels)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [6 / 9] * 3 + [1.0] * 2 + [2.0], rtol=1e-7)
+    assert [found[labels == k].sum() for k in (2, 7, 9)] == pytest.approx([2.0] * 3)
+    assert data.sample_weight(labels, {np.int64(7): 3, 9: 0}).tolist() == [1, 1, 1, 3, 3, 0]
+    assert data.sample_weight([True, False, False]).tolist() == pytest.approx([1.5, 0.75, 0.75])
+    for wrong, kind, words in (
+        ({8: 1.0}, ValueError, "labels that occur in y, but got 8. Try: one of"),
+        ({7: -1.0}, ValueError, "at least 0"),
+        ({7: float("nan")}, ValueError, "finite"),
+        ("even", TypeError, "dictionary"),
+    ):
+        with pytest.raises(kind, match=words):
+            data.sample_weight(labels, wrong)
+    with pytest.raises(ValueError, match="class labels"):
+        data.sample_weight(np.zeros((3, 2)))

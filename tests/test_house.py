@@ -18,12 +18,12 @@ import funcnet
 FLOORS = (
     "errors trees keys protocols cases fields records arrays targets text registry files outlines io interrupts"
     " status figures",
-    "activations losses metrics regularizers optimizers schedules layers",
+    "activations losses metrics regularizers optimizers schedules layers data",
     "objective",
     "training",
     "results",
     "sweeps",
-    "checking tracing costs operations memory linear data stepping generation",
+    "checking tracing costs operations memory linear stepping generation",
 )
 # Imports inside functions: by whom, of what, and why they are worth it.
 LAZY: set[tuple[str, str]] = set()

@@ -569,3 +569,35 @@ def test_lanes_lower_for_cpu_gpu_and_tpu(columns):
     arguments = (experiment, programs.begin(experiment, data, None), data, np.int32(1))
     exported = jax.export.export(programs.advance, platforms=["cpu", "cuda", "tpu"])(*arguments)
     assert set(exported.platforms) == {"cpu", "cuda", "tpu"}
+
+
+def test_trials_begin_from_given_parameters(tmp_path):
+    """As `fn.train` does with the same `start`, also in an executor's worker; the store knows where trials began."""
+    rng = np.random.default_rng(2)
+    drawn = jax.eval_shape(lambda: BASE.network.init(jax.random.key(0), X.shape[1:]))
+    start = {"0": jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), drawn[0])}
+    given = [fn.replace(BASE, {"seed": seed, "epochs": 2}) for seed in (0, 1)]
+    found = sweep(given, start=start, store=tmp_path / "a.sqlite")
+    with ThreadPoolExecutor(1) as pool:
+        assert fingerprints(sweep(given, start=start, executor=pool)) == fingerprints(found)
+    alone = fn.train(given[1], TRAIN, start=start, progress=False)
+    np.testing.assert_allclose(found.curves(1)["train_loss"], alone.history["train_loss"], rtol=1e-6)
+    assert not np.allclose(sweep(given).curves(1)["train_loss"], found.curves(1)["train_loss"], rtol=1e-3)
+    with pytest.raises(ValueError, match="other data"):
+        sweep(given, store=tmp_path / "a.sqlite")
+    with pytest.raises(ValueError, match="leads nowhere"):
+        sweep(given, start=start | {"9": 0})
+
+
+def test_a_sweep_on_every_fold(tmp_path):
+    """Each row is that of a sweep on its fold; an interval over folds; rows of files are not run again."""
+    given = [fn.replace(BASE, {"optimizer.learning_rate": rate, "epochs": 2}) for rate in (0.01, 0.1)]
+    found = fn.sweep_folds(given, X, Y, 3, seed=1, store=tmp_path / "folds", progress=False)
+    train, held = fn.data.folds(X, Y, 3, seed=1)[2]
+    alone = fn.sweep(given, train, held, progress=False)
+    assert [row.metrics for row in found.rows[4:]] == [row.metrics for row in alone.rows]
+    summary = found.summary(over="fold")
+    loss = found.table()["validation_loss"][found.table()["optimizer.learning_rate"] == 0.1]
+    assert f"{loss.mean():.4g}" in str(summary)
+    again = fn.sweep_folds(iter(given), X, Y, 3, seed=1, store=tmp_path / "folds", progress=False)
+    assert [row.seconds for row in again.rows] == [row.seconds for row in found.rows]

@@ -5,7 +5,9 @@ r"""Data: two shipped sets, four generators, splitting and scaling, and loaders 
 `first_names()`           8,422 first names: in a female list, in a male list, in both; shipped, ready split
 `xor` `spirals` `moons`   points in the plane whose classes no straight line separates
 `regression`              noisy linear or sine-shaped targets; `regression_coefficients` tells the truth
-`split` `standardize`     three disjoint parts; zero mean and unit variance, measured on the training part
+`split` `folds`           three disjoint parts; parts for cross-validation
+`standardize`             zero mean and unit variance, measured on the training part
+`sample_weight`           weights by class, balanced or given
 `csv` `idx` `image_set`   tables of text; the arrays of the MNIST family; a folder of its four files
 ========================  ==============================================================================
 
@@ -25,8 +27,9 @@ from funcnet.data.given_names import first_names
 from funcnet.data.idx_files import idx
 from funcnet.data.image_sets import image_set
 from funcnet.data.scaling import Standardized, standardize
-from funcnet.data.splits import Splits, split
+from funcnet.data.splits import Splits, folds, split
 from funcnet.data.tables import Table, csv
+from funcnet.data.weighing import sample_weight
 
 __all__ = [
     "Splits",
@@ -35,11 +38,13 @@ __all__ = [
     "csv",
     "digits",
     "first_names",
+    "folds",
     "idx",
     "image_set",
     "moons",
     "regression",
     "regression_coefficients",
+    "sample_weight",
     "spirals",
     "split",
     "standardize",

@@ -48,24 +48,12 @@ def split(
     >>> [sorted(labels.tolist()) for rows, labels in parts]
     [[0, 0, 0, 1, 1, 1], [0, 1], [0, 1]]
     """
-    x, y = (np.asarray(as_array(part, name, text=True)) for name, part in (("x", x), ("y", y)))
-    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
-        raise_error("x and y must have equally many rows", f"got {describe(x)} and {describe(y)}", "len(x) == len(y)")
-    if flag(stratify, "stratify") and (y.ndim != 1 or y.dtype.kind not in "iubU"):
-        raise_error(
-            "y must hold class labels of shape (n,), whole numbers or text, when stratify=True",
-            f"got {describe(y)}",
-            "stratify=False, or labels such as y.astype(np.int32).ravel()",
-        )
+    x, y, group = _grouped(x, y, stratify)
     sizes, seed = _sizes(len(x), fractions), whole_number(seed, "seed")
-    group = np.unique(y, return_inverse=True)[1] if stratify else np.zeros(len(x), np.int64)
     counts = np.bincount(group)
     test = _share(counts, sizes[2])
     held_out = test + _share(counts - test, sizes[1])
-    order = np.argsort(np.random.PCG64(seed).random_raw(len(x)), kind="stable")
-    order = order[np.argsort(group[order], kind="stable")]
-    row = group[order]
-    rank = np.arange(len(x)) - (np.cumsum(counts) - counts)[row]
+    order, row, rank = _drawn(group, seed)
     part = np.empty(len(x), np.int8)
     part[order] = np.where(rank < test[row], 2, np.where(rank < held_out[row], 1, 0))
     if stratify:
@@ -77,6 +65,68 @@ def split(
                 "a larger training fraction, or more samples of that class",
             )
     return Splits(*((x[part == number], y[part == number]) for number in range(3)))
+
+
+def folds(
+    x: Any, y: Any, count: int = 5, seed: int = 0, *, stratify: bool = True
+) -> list[tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]]:
+    r"""Split samples into folds for cross-validation.
+
+    The samples of each class, one after the other in a random order, are dealt out in turn: the sizes of two folds
+    differ by one at most, and so do their numbers of samples of a class.
+
+    Args:
+        x: features (samples, …).
+        y: targets (samples, …).
+        count: the number of folds, at least 2 and at most the number of samples.
+        seed: a whole number of at least 0.
+        stratify: deal out every class by itself; needs class labels y of shape (samples,).
+
+    Returns:
+        For each fold ((x, y) of all others, (x, y) of its own); rows keep the order they came in.
+
+    Raises:
+        ValueError: when the rows do not match, or y holds no class labels and `stratify` is true.
+        TypeError: for a count or a seed that is no whole number.
+
+    >>> import numpy as np, funcnet as fn
+    >>> for train, held_out in fn.data.folds(np.arange(7.0)[:, None], np.arange(7) % 2, 3):
+    ...     print(len(train[0]), sorted(held_out[1].tolist()))
+    4 [0, 0, 1]
+    5 [0, 1]
+    5 [0, 1]
+
+    """
+    x, y, group = _grouped(x, y, stratify)
+    count = whole_number(count, "count", 2, max(len(x), 2))
+    if len(x) < 2:
+        raise_error("folds need at least two samples", f"got {len(x)}", "more samples")
+    order, _, _ = _drawn(group, whole_number(seed, "seed"))
+    fold = np.empty(len(x), np.int64)
+    fold[order] = np.arange(len(x)) % count
+    return [((x[fold != k], y[fold != k]), (x[fold == k], y[fold == k])) for k in range(count)]
+
+
+def _grouped(x: Any, y: Any, stratify: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return both as arrays, and the number of each sample's class; one class without stratification."""
+    x, y = (np.asarray(as_array(part, name, text=True)) for name, part in (("x", x), ("y", y)))
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
+        raise_error("x and y must have equally many rows", f"got {describe(x)} and {describe(y)}", "len(x) == len(y)")
+    if flag(stratify, "stratify") and (y.ndim != 1 or y.dtype.kind not in "iubU"):
+        raise_error(
+            "y must hold class labels of shape (n,), whole numbers or text, when stratify=True",
+            f"got {describe(y)}",
+            "stratify=False, or labels such as y.astype(np.int32).ravel()",
+        )
+    return x, y, np.unique(y, return_inverse=True)[1] if stratify else np.zeros(len(x), np.int64)
+
+
+def _drawn(group: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a random order of the samples, class by class; with it the class, and the place within the class."""
+    order = np.argsort(np.random.PCG64(seed).random_raw(len(group)), kind="stable")
+    order = order[np.argsort(group[order], kind="stable")]
+    row, counts = group[order], np.bincount(group)
+    return order, row, np.arange(len(group)) - (np.cumsum(counts) - counts)[row]
 
 
 def _share(counts: np.ndarray, places: int) -> np.ndarray:

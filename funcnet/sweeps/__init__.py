@@ -2,6 +2,7 @@ r"""Sweeps: thousands of experiments in a few compiled programs."""
 
 from funcnet.sweeps.devices import use_compilation_cache, use_cores
 from funcnet.sweeps.distributions import Choice, Integers, LogUniform, Uniform
+from funcnet.sweeps.folds import sweep_folds
 from funcnet.sweeps.halving import Halving
 from funcnet.sweeps.planning import Plan, plan
 from funcnet.sweeps.reopen import open_results
@@ -23,6 +24,7 @@ __all__ = [
     "plan",
     "sample",
     "sweep",
+    "sweep_folds",
     "use_compilation_cache",
     "use_cores",
 ]

@@ -12,9 +12,11 @@ from funcnet.records import canonical, replace
 from funcnet.results.varying import judged_apart
 from funcnet.sweeps.devices import checked_devices
 from funcnet.sweeps.halving import Halving
+from funcnet.training.checkpoints import starting
 from funcnet.training.experiment import Experiment, stopping_rules
 from funcnet.training.preparing import kinds, prepare
 from funcnet.training.state import Data, columns
+from funcnet.training.steps import begin
 
 KEEP = ("metrics", "params", "state")
 
@@ -26,6 +28,7 @@ class Job(NamedTuple):
     data: Data
     test: Any
     devices: tuple[jax.Device, ...]
+    start: Any = None  # parameters to begin from, by path
 
 
 def checked_job(
@@ -37,6 +40,7 @@ def checked_job(
     keep: str = "params",
     flags: Mapping[str, Any],
     counts: Mapping[str, Any],
+    start: Any = None,
 ) -> Job:
     """Check all arguments: experiments against the sets for training, validation and test; options; devices."""
     if isinstance(experiments, (Experiment, str, Mapping)) or not isinstance(experiments, Iterable):
@@ -66,7 +70,17 @@ def checked_job(
         if count is not None:
             whole_number(count, name, 1)
     chosen = checked_devices(devices)
-    return Job(given, *checked_data(given, *sets, halving), chosen)
+    data, test = checked_data(given, *sets, halving)
+    return Job(given, data, test, chosen, None if start is None else checked_start(given, data, start))
+
+
+def checked_start(experiments: Sequence[Experiment], data: Data, start: Any) -> dict[str, np.ndarray]:
+    """Check parameters to begin from against the network of every structure; return them by the paths of leaves."""
+    given: dict[str, Any] = {}
+    for example in dict.fromkeys(canonical(experiment).network for experiment in experiments):
+        one = next(experiment for experiment in experiments if canonical(experiment).network == example)
+        given = starting(start, jax.eval_shape(begin, canonical(one), data).params)
+    return {path: np.asarray(leaf) for path, leaf in given.items()}
 
 
 def checked_data(

@@ -58,6 +58,7 @@ def sweep(
     segment: int | None = None,
     devices: Any = None,
     timeout: float | None = None,
+    start: Any = None,
 ) -> Results:
     r"""Train many experiments in a few compiled programs, and return a row for each, in the order given.
 
@@ -84,6 +85,8 @@ def sweep(
         devices: None for all local ones; `jax.devices()` for those of all processes that `jax.distributed` has joined,
             each of which makes the same call: the first one writes the store.
         timeout: the most seconds that the sweep waits for the next chunk of an executor; None has no limit.
+        start: parameters from which every trial begins, as in `fn.train`: a tree like the networks', or a dictionary
+            from dotted paths to parts of one, the rest drawn from the seed. None draws all.
 
     Returns:
         `Results`: a table, the best row, parameters, curves, summaries, exports and a report.
@@ -105,7 +108,7 @@ def sweep(
     """
     flags, counts = {"progress": progress, "own_order": own_order}, {"lanes": lanes, "segment": segment}
     sets = train, validation, test
-    job = checked_job(experiments, sets, devices, halving=halving, keep=keep, flags=flags, counts=counts)
+    job = checked_job(experiments, sets, devices, halving=halving, keep=keep, flags=flags, counts=counts, start=start)
     _check_elsewhere(executor, halving, timeout)
     every = [Trial.of(experiment) for experiment in job.given]
     keys = [trial.key for trial in every]
@@ -113,7 +116,7 @@ def sweep(
     together = spans_processes(job.devices)
     leads = not together or jax.process_index() == 0
     rows = store if isinstance(store, Store) else Store(store if leads else None)
-    rows.bind(data_hash((job.data, job.test)))
+    rows.bind(data_hash((job.data, job.test) if job.start is None else (job.data, job.test, job.start)))
 
     def so_far() -> Results:
         return results_of(job.given, keys, rows, context)
@@ -129,7 +132,7 @@ def sweep(
         metric = _shown_metric(job, validation is not None)
         shown = SweepProgress(len(set(keys)), epochs, metric, enabled=progress and leads)
         shown.skip(len(set(keys)) - len(trials))
-        options = Options(keep, lanes, segment, own_order, context, interrupted, shown.update)
+        options = Options(keep, lanes, segment, own_order, context, interrupted, shown.update, job.start)
         try:
             with Writer(rows) as write:
                 if executor is not None:

@@ -55,7 +55,8 @@ def run_elsewhere(
 ) -> None:
     """Let an executor's workers run chunks of trials; this process alone writes the store."""
     arrays = jax.tree.map(np.asarray, data)
-    plain = {"keep": options.keep, "lanes": options.lanes, "segment": options.segment, "own_order": options.own_order}
+    names = ("keep", "lanes", "segment", "own_order", "start")
+    plain = {name: value for name, value in vars(options).items() if name in names}
     wide, stop = real_dtype() == np.float64, threading.Event()
     # The threads of this process see the wish to stop; other processes end their chunks, and nobody waits for them.
     shared = (lambda: stop.is_set() or options.interrupted(),) if isinstance(executor, ThreadPoolExecutor) else ()
