@@ -188,6 +188,8 @@ def wrappers(inside: Any) -> dict[str, Any]:
         "norm": ClipByNorm(inside, 0.5),
         "accumulate": Accumulate(inside, 2),
         "averaged": Averaged(inside, 0.5),
+        "plateau": optimizers.ReduceOnPlateau(inside, metric="train_loss"),
+        "by path": optimizers.RatesByPath(inside, ("kernel",), (0.5,)),
         "coupled": WeightDecay(inside, 0.5, coupled=True),
         "two": ClipByNorm(Accumulate(inside, 2), 0.5),
     }

@@ -17,6 +17,7 @@ import pytest
 
 import funcnet as fn
 from funcnet import optimizers, schedules
+from funcnet.keys import fold, from_seed
 from funcnet.optimizers import (
     SGD,
     Accumulate,
@@ -59,6 +60,7 @@ for _module in optimizers.REGISTRY:
 EVERY |= {
     "clipped Adam": ClipByValue(Adam(0.037), 0.37),
     "accumulated Adam": Accumulate(Adam(0.037), 3),
+    "Adam on a plateau": optimizers.ReduceOnPlateau(Adam(0.037)),
     "averaged Adam": Averaged(Adam(0.037), 0.873),
     "coupled decay of Adam": WeightDecay(Adam(0.037), 0.013, coupled=True),
     "decoupled decay of RMSprop": WeightDecay(RMSprop(0.0037), 0.013),
@@ -671,3 +673,43 @@ def test_an_average_is_measured_kept_and_given_back():
         if epoch == run.best_epoch:
             np.testing.assert_allclose(run.best_params["kernel"], mean[0], rtol=1e-12)
             np.testing.assert_allclose(run.best_params["bias"], mean[1], rtol=1e-12)
+
+
+def test_a_rate_shrinks_when_a_metric_stands_still():
+    """Two epochs with the full rate, then two with a half, as if trained so by hand; in the slots stands how far."""
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(12, 3)), rng.normal(size=(12, 2))
+    start = {"kernel": rng.normal(size=(3, 2)), "bias": rng.normal(size=2)}
+    reduced = optimizers.ReduceOnPlateau(SGD(0.1), 0.5, 1, min_delta=1e3, metric="train_loss", at_least=0.2)
+    base = fn.Experiment(fn.Dense(2), fn.MeanSquaredError(), reduced, batch_size=None, epochs=4)
+    run = fn.train(base, (x, y), start=start)
+    # The first epoch is better than nothing at all; every later one waits in vain, and the scale ends at its least.
+    assert float(run.state.slots.scale) == 0.2
+    for rate in (0.1, 0.1, 0.05, 0.025):
+        once = fn.replace(base, {"optimizer": SGD(rate), "epochs": 1})
+        start = fn.train(once, (x, y), start=start).params
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-14), run.params, start)
+    rising = optimizers.ReduceOnPlateau(SGD(0.1), 0.5, 1, metric="validation_accuracy")
+    state = rising.init(start)
+    for accuracy, scale in ((0.5, 1), (0.6, 1), (0.6, 0.5)):
+        state = rising.judge(state, {"validation_accuracy": jnp.asarray(accuracy)})
+        assert float(state.scale) == scale
+    with pytest.raises(ValueError, match="the optimizer watches validation_accuracy, which must be measured"):
+        fn.train(fn.replace(base, {"optimizer": rising}), (x, y))
+
+
+def test_rates_by_path_reach_the_network():
+    """A factor of 0 freezes, and others scale SGD's step; paths that lead nowhere are named before training."""
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(6, 3)), rng.normal(size=(6, 2))
+    paths = optimizers.RatesByPath(SGD(0.1), ("0", "1.bias"), (0.0, 3.0))
+    base = fn.Experiment(fn.Chain(fn.Dense(4), fn.Dense(2)), fn.MeanSquaredError(), paths, batch_size=None, epochs=1)
+    plain = fn.train(fn.replace(base, {"optimizer": SGD(0.1)}), (x, y))
+    run, before = fn.train(base, (x, y)), plain.experiment.network.init(fold(from_seed(0), 0), (3,))
+    chex.assert_trees_all_equal(run.params[0], before[0])
+    chex.assert_trees_all_equal(run.params[1]["kernel"], plain.params[1]["kernel"])
+    np.testing.assert_allclose(run.params[1]["bias"], 3 * np.asarray(plain.params[1]["bias"]), rtol=1e-14)
+    with pytest.raises(ValueError, match="'2' leads nowhere"):
+        fn.train(fn.replace(base, {"optimizer": optimizers.RatesByPath(SGD(0.1), ("2",), (1.0,))}), (x, y))
+    with pytest.raises(ValueError, match="2 paths and 1 factors"):
+        optimizers.RatesByPath(SGD(0.1), ("0", "1"), (1.0,))

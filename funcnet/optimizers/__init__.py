@@ -15,8 +15,10 @@ from funcnet.optimizers.coordinate_descent import CoordinateDescent as Coordinat
 from funcnet.optimizers.foreign import as_optimizer as as_optimizer
 from funcnet.optimizers.lion import Lion as Lion
 from funcnet.optimizers.nadam import NAdam as NAdam
+from funcnet.optimizers.plateau import ReduceOnPlateau as ReduceOnPlateau
 from funcnet.optimizers.presets import LIBRARIES as LIBRARIES
 from funcnet.optimizers.presets import preset as preset
+from funcnet.optimizers.rates_by_path import RatesByPath as RatesByPath
 from funcnet.optimizers.rmsprop import RMSprop as RMSprop
 from funcnet.optimizers.sgd import SGD as SGD
 from funcnet.optimizers.weight_decay import WeightDecay as WeightDecay

@@ -13,6 +13,7 @@ State         gathered int32 (), the batches since the last update; total like t
               own
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -74,6 +75,10 @@ class Accumulate(Wrapper):
     def rate(self, state: AccumulateState) -> Any:
         """Return the rate of the optimizer inside."""
         return super().rate(state.inner)
+
+    def judge(self, state: AccumulateState, metrics: Mapping[str, jax.Array]) -> AccumulateState:
+        """Let the optimizer inside see an epoch's metrics."""
+        return state._replace(inner=super().judge(state.inner, metrics))
 
     def settled(self, params: Any, state: AccumulateState) -> Any:
         """Return what the optimizer inside would have measured."""

@@ -14,6 +14,7 @@ State         share a scalar, c; average like the parameters, at least float32; 
 Source        Ruppert 1988; Polyak & Juditsky 1992; with decay: Tarvainen & Valpola 2017. The correction is Adam's.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -78,6 +79,10 @@ class Averaged(Wrapper):
     def rate(self, state: AveragedState) -> Any:
         """Return the rate of the optimizer inside."""
         return super().rate(state.inner)
+
+    def judge(self, state: AveragedState, metrics: Mapping[str, jax.Array]) -> AveragedState:
+        """Let the optimizer inside see an epoch's metrics."""
+        return state._replace(inner=super().judge(state.inner, metrics))
 
     def settled(self, params: Any, state: AveragedState) -> Any:
         """Return the average; before the first update, the parameters."""

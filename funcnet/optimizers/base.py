@@ -30,7 +30,7 @@ Cases         `CASES` hold a rule, (parameters, (first gradient, second gradient
               updates, worked by hand from the recurrence or printed in a paper (None where they are not known).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -94,6 +94,15 @@ class Optimizer:
         step = self.rate(state)
         updates, state = self.update(gradient, state, params)
         return regularizer.prox(jax.tree.map(jnp.add, params, updates), step), state
+
+    @property
+    def watches(self) -> tuple[str, ...]:
+        """Return the columns of the history that `judge` reads."""
+        return ()
+
+    def judge(self, state: Any, metrics: Mapping[str, jax.Array]) -> Any:
+        """Return the state after an epoch with such metrics."""
+        return state
 
     def settled(self, params: Any, state: Any) -> Any:
         """Return the parameters that are measured and kept, where they are not those that training goes on from."""

@@ -4,8 +4,10 @@ A wrapper gives `seen`, the gradient that the optimizer inside sees. State, rate
 optimizer inside; updates have the dtype of the parameters, whatever it returns.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import jax
 
 from funcnet.optimizers.base import Optimizer, checked, narrow
 from funcnet.optimizers.foreign import as_optimizer
@@ -49,6 +51,15 @@ class Wrapper(Optimizer):
     def rate(self, state: Any) -> Any:
         """Return the rate of the optimizer inside."""
         return self.optimizer.rate(state)
+
+    @property
+    def watches(self) -> tuple[str, ...]:
+        """Return what the optimizer inside watches."""
+        return tuple(self.optimizer.watches)
+
+    def judge(self, state: Any, metrics: Mapping[str, jax.Array]) -> Any:
+        """Return the state of the optimizer inside after an epoch."""
+        return self.optimizer.judge(state, metrics)
 
     def settled(self, params: Any, state: Any) -> Any:
         """Return what the optimizer inside would have measured."""

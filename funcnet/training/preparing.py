@@ -64,6 +64,7 @@ def _shapes_of_params(experiment: Experiment, x: Any) -> Any:
 def _watched(experiment: Experiment, validated: bool) -> list[tuple[str, str]]:
     """List who reads which column."""
     found = [(type(rule).__name__, name) for rule in stopping_rules(experiment) for name in rule.watches]
+    found += [("the optimizer", name) for name in experiment.optimizer.watches]
     return [*found, ("the best epoch", monitored(experiment, validated))]
 
 

@@ -254,6 +254,7 @@ def close_epoch(experiment: Experiment, state: State, found: dict[str, jax.Array
         reason = jnp.where((reason == 0) & stop, DIVERGED + 1 + number, reason)
         memories.append(memory)
     return state._replace(
+        slots=experiment.optimizer.judge(state.slots, metrics),
         epoch=state.epoch + 1,
         batch=jnp.zeros_like(state.batch),
         best_params=select(better, params, state.best_params),
