@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from funcnet.cases import Case
 from funcnet.errors import describe, near_misses, raise_error
@@ -53,8 +54,8 @@ class RatesByPath(Wrapper):
         if not isinstance(self.paths, tuple) or not all(isinstance(path, str) for path in self.paths):
             must = "RatesByPath.paths must be a tuple of dotted paths"
             raise_error(must, f"got {describe(self.paths)}", '("0.kernel",)', TypeError)
-        if jnp.shape(self.factors) and jnp.shape(self.factors)[-1] != len(self.paths):
-            arrived = f"{len(self.paths)} paths and {jnp.shape(self.factors)[-1]} factors"
+        if np.shape(self.factors) and np.shape(self.factors)[-1] != len(self.paths):
+            arrived = f"{len(self.paths)} paths and {np.shape(self.factors)[-1]} factors"
             raise_error("RatesByPath must have one factor for each path", arrived, 'paths=("0",), factors=(0.1,)')
 
     def update(self, gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
