@@ -397,3 +397,55 @@ def test_pairs_train():
     experiment = fn.Experiment(network, fn.SoftmaxCrossEntropy(), fn.Adam(0.03), epochs=60, batch_size=32)
     run = fn.train(experiment, ((tokens, lengths), labels), progress=False)
     assert run.history["train_loss"][-1] < 0.2
+    # What is at hand is checked at the door, in training and in prediction; the stopgap -1 behind the lengths is not.
+    with pytest.raises(ValueError, match=r"train: tokens must lie in 0 … 3, but got 4 at \(0, 0\)"):
+        fn.train(experiment, ((np.full((64, 4), 4), np.maximum(lengths, 1)), labels), progress=False)
+    with pytest.raises(ValueError, match="lengths of Embedding must lie in 0 … 4"):
+        run.predict((tokens, lengths + 1))
+
+
+def test_residuals_hand_lengths_on(rng):
+    """x + f(x) of a pair, alone and repeated, as of the array where all steps count."""
+    block = fn.Residual(fn.Stepwise(fn.LayerNorm()), fn.GRU(3))
+    deep = fn.Repeat(block, 2)
+    assert deep.out_shape(((5, 3), ())) == ((5, 3), ())
+    shapes = jax.eval_shape(lambda: deep.init(KEY, ((5, 3), ()), jnp.float64))
+    params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), shapes)
+    x, dy = jnp.asarray(rng.normal(size=(4, 5, 3))), jnp.asarray(rng.normal(size=(4, 5, 3)))
+
+    def both(params, x, lengths):
+        y, saved = deep.forward(params, x)
+        (z, _), kept = deep.forward(params, (x, lengths))
+        return (y, *deep.backward(params, saved, dy)), (z, *deep.backward(params, kept, (dy, None)))
+
+    (y, dparams, dx), (z, also, (dz, _)) = quick(both)(params, x, jnp.full(4, 5))
+    close((z, also, dz), (y, dparams, dx))
+
+
+def test_a_step_of_an_lstm_costs_its_products():
+    """Forward one product with the input and one in the loop; backward as many for the kernels, and one in the loop."""
+    samples, time, features, width = 7, 5, 3, 4
+    network = fn.Chain(fn.Embedding(9, features), fn.LSTM(width, sequence=False), fn.Dense(2))
+    cost = fn.cost(network, ((time,), ()), samples, input_dtype=jnp.int32)
+    first, lstm, _ = cost.rows
+    gates = 2 * samples * time * 4 * width
+    assert lstm.forward.products == gates * (features + width)
+    assert lstm.backward.products == gates * (features + width) + gates * (width + features)
+    assert first.backward.elementwise <= samples * time * (features + 4)
+    assert first.parameter_bytes == 9 * features * jnp.zeros(()).dtype.itemsize
+    # What is kept: h and c, four arguments of gates, the embedding's output, and which steps there are.
+    numbers = samples * time * (6 * width + features) + samples * time
+    assert lstm.activation_bytes <= numbers * jnp.zeros(()).dtype.itemsize
+
+
+def test_a_trace_of_a_tagger_is_what_backprop_gives(rng):
+    network = fn.Chain(fn.Embedding(6, 4), fn.Stepwise(fn.Dense(3)), fn.Stepwise(fn.Dense(2), lengths=False))
+    params = network.init(KEY, ((5,), ()), jnp.float64)
+    x, labels = (rng.integers(0, 6, (4, 5)), LENGTHS), rng.integers(0, 2, (4, 5))
+    weight = (np.arange(5) < LENGTHS[:, None]).astype(float)
+    found = fn.trace(network, fn.SoftmaxCrossEntropy(), params, x, labels, weight=weight)
+    value, gradient = fn.backprop(network, fn.SoftmaxCrossEntropy(), params, x, labels, weight=weight)
+    close((found.loss, found.gradient), (value, gradient))
+    assert [step.name for step in found.steps] == ["Embedding", "Stepwise", "Stepwise"]
+    assert found["Z2.0"].shape == (4, 5, 3)
+    assert not np.any(np.asarray(found["δ2.0"])[weight == 0])

@@ -4,6 +4,7 @@ A layer is described by its output width and the like; its parameters are a pytr
 
     out_shape(in_shape) -> out_shape            shapes of one sample, without batch dimensions
     check_input(samples)                        what it takes; raises a sentence otherwise
+    check_values(x)                             the same of the numbers of a batch, such as tokens
     init(key, in_shape, dtype=None) -> params   in JAX's default float dtype, whatever x has
     forward(params, x, key=None) -> (y, saved)  with a key: training; without: evaluation
     backward(params, saved, dy) -> (dparams, dx)
@@ -62,6 +63,14 @@ class Layer:
         """
         one_array_of_floats(samples, self.label)
         self.out_shape(shapes_of(samples))
+
+    def check_values(self, x: Any) -> None:
+        """Raise unless the numbers of x, a batch at hand, are such as the layer takes; by default any are.
+
+        Raises:
+            ValueError: for tokens outside a vocabulary, or lengths that the steps do not have.
+
+        """
 
     def init(self, key: jax.Array, in_shape: Any, dtype: Any = None) -> Any:
         """Draw parameters for inputs of a shape, in JAX's default float dtype unless one is given."""

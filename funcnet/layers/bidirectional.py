@@ -70,6 +70,10 @@ class Bidirectional(Layer):
         """Let the layer check the input."""
         self.layer.check_input(samples)
 
+    def check_values(self, x: Any) -> None:
+        """Let the layer check the lengths."""
+        self.layer.check_values(x)
+
     def init(self, key: jax.Array, in_shape: Any, dtype: Any = None) -> tuple[Any, Any]:
         """Draw the parameters of both from keys of their own."""
         first, second = (layer.init(fold(key, i), in_shape, dtype) for i, layer in enumerate(self._both()))

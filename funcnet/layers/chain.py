@@ -88,6 +88,10 @@ class Chain(Layer):
             real = jnp.zeros(()).dtype
             samples = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s, real), shapes, is_leaf=is_shape)  # noqa: B023
 
+    def check_values(self, x: Any) -> None:
+        """Let the first layer check the numbers."""
+        as_layer(self.layers[0]).check_values(x)
+
     def init(self, key: jax.Array, in_shape: Any, dtype: Any = None) -> tuple[Any, ...]:
         """Draw the parameters of each layer; kernels suit the activation that follows, unless told otherwise."""
         check_init(key, in_shape)

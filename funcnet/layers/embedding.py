@@ -65,6 +65,10 @@ class Embedding(Layer):
         check_tokens(sample_apart(samples, "Embedding"))
         self.out_shape(shapes_of(samples))
 
+    def check_values(self, x: Any) -> None:
+        """Raise unless all tokens that are there lie in the vocabulary."""
+        self._check_range(*parted(x, "Embedding", features=0))
+
     def init(self, key: jax.Array, in_shape: Any, dtype: Any = None) -> dict[str, jax.Array]:
         """Draw the table (vocabulary, width)."""
         check_init(key, in_shape)

@@ -94,6 +94,10 @@ class Recurrent(Layer):
         one_array_of_floats(sample_apart(samples, self.label), self.label)
         self.out_shape(shapes_of(samples))
 
+    def check_values(self, x: Any) -> None:
+        """Raise unless the lengths are such as the steps have."""
+        parted(x, self.label)
+
     def init(self, key: jax.Array, in_shape: Any, dtype: Any = None) -> dict[str, jax.Array]:
         """Draw input kernel, recurrent kernel and bias, each gate's block by itself."""
         check_init(key, in_shape)

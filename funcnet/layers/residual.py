@@ -6,21 +6,24 @@ Backward   dx = dy + f.backward(dy),   dθ of f
 Derivation. ∂y/∂x = I + ∂f/∂x, so a vector-Jacobian product is dy plus that of f: the identity carries the gradient past
 f undiminished, however deep the network is.
 
-Shapes     x, y, dy, dx: equal; f must keep the shape of a sample. Nothing is broadcast.
+Shapes     x, y, dy, dx: equal; f must keep the shape of a sample. Nothing is broadcast. Of a pair (x, lengths) the
+           lengths go on as they are.
 Source     He et al. 2016, equations 1 and 5.
 """
 
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from funcnet.activations.tanh import Tanh
 from funcnet.cases import Case
 from funcnet.errors import raise_error
-from funcnet.layers.base import Layer
+from funcnet.layers.base import Layer, one_array_of_floats, samples_of, shapes_of
 from funcnet.layers.chain import Chain
 from funcnet.layers.dense import Dense
 from funcnet.layers.dropout import Dropout
+from funcnet.layers.sequences import apart, paired, sample_apart
 from funcnet.records import part, record
 
 
@@ -61,7 +64,8 @@ class Residual(Layer):
 
     def check_input(self, samples: Any) -> None:
         """Check what each layer gets."""
-        super().check_input(samples)
+        one_array_of_floats(sample_apart(samples, "Residual"), "Residual")
+        self.out_shape(shapes_of(samples))
         self.body.check_input(samples)
 
     def init(self, key: jax.Array, in_shape: Any, dtype: Any = None) -> Any:
@@ -72,14 +76,15 @@ class Residual(Layer):
     def forward(self, params: Any, x: Any, key: jax.Array | None = None) -> tuple[Any, Any]:
         """Return x + f(x) and what f saved."""
         y, saved = self.body.forward(params, x, key)
-        if y.shape != x.shape:
-            self.out_shape(x.shape[1:])
-        return x + y, saved
+        if jax.tree.map(jnp.shape, y) != jax.tree.map(jnp.shape, x):
+            self.out_shape(shapes_of(samples_of(x)))
+        return paired(apart(x) + apart(y), x[1] if isinstance(x, tuple) else None), saved
 
     def backward(self, params: Any, saved: Any, dy: Any) -> tuple[Any, Any]:
         """Return dθ of f and dx = dy + f.backward(dy)."""
         dparams, dx = self.body.backward(params, saved, dy)
-        return dparams, dy + dx
+        both = apart(dy) + apart(dx)
+        return dparams, (both, None) if isinstance(dx, tuple) else both
 
     def refresh(self, params: Any, saved: Any) -> Any:
         """Let the layers move on the numbers that follow the data."""

@@ -91,6 +91,10 @@ class Stepwise(Layer):
         self.body.check_input(sample_apart(samples, "Stepwise"))
         self.out_shape(shapes_of(samples))
 
+    def check_values(self, x: Any) -> None:
+        """Raise unless the lengths are such as the steps have, and let the chain check the array."""
+        self.body.check_values(parted(x, "Stepwise")[0])
+
     def init(self, key: jax.Array, in_shape: Any, dtype: Any = None) -> Any:
         """Draw the parameters of the layers."""
         return self.body.init(key, shape_apart(in_shape, "Stepwise")[0], dtype)

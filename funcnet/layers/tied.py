@@ -81,6 +81,10 @@ class Tied(Layer):
         self.body.check_input(jax.tree.map(jax.ShapeDtypeStruct, shapes, dtypes, is_leaf=is_shape))
         self.out_shape(shapes_of(samples))
 
+    def check_values(self, x: Any) -> None:
+        """Let the embedding check the tokens."""
+        self.embedding.check_values(x)
+
     def init(self, key: jax.Array, in_shape: Any, dtype: Any = None) -> dict[str, Any]:
         """Draw the table and the body's parameters."""
         check_init(key, in_shape)

@@ -89,6 +89,8 @@ def _check_fit(experiment: Experiment, x: Any, y: Any, weight: Any, name: str) -
     try:
         samples = updates.features(experiment, x)
         network.check_input(samples)
+        if experiment.transform is None:
+            network.check_values(x)
         shape = network.out_shape(shapes_of(samples))
         if isinstance(shape, tuple):
             count = jax.tree.leaves(x)[0].shape[0]

@@ -212,6 +212,8 @@ def predictions(experiment: Experiment, params: Any, x: Any) -> Any:
     network, experiment = as_layer(experiment.network), canonical(experiment)
     one = jax.tree.map(lambda s: jax.ShapeDtypeStruct((1, *s.shape), s.dtype), features(experiment, x))
     network.check_input(features(experiment, x))
+    if experiment.transform is None:
+        network.check_values(x)
     rows = min(block_rows(network, params, one), 1 << (samples - 1).bit_length())
     found = []
     for start in range(0, samples, rows):
