@@ -152,25 +152,26 @@ def exact_sample_losses(rule: losses.Loss, prediction: np.ndarray, target: np.nd
     return costs, mass
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("case", gather(losses.REGISTRY))
-def test_losses_against_arbitrary_precision(case, reduction):
+def test_losses_against_arbitrary_precision(case):
     """Σ wᵢ lᵢ / Σ wᵢ cᵢ and the other reductions, from the formula in 40 digits."""
     prediction, target, *weight = (np.asarray(floats(a, np.float64)) for a in case.arguments)
-    rule = replace(case.rule, {"reduction": reduction})
+    rules = {reduction: replace(case.rule, {"reduction": reduction}) for reduction in ("mean", "sum", "none")}
+    each = quick(lambda *given: {reduction: rule(*given) for reduction, rule in rules.items()})
+    found = each(*(floats(a, np.float64) for a in case.arguments))
     if case.source == FLOORED:
-        assert np.all(np.isfinite(rule(*(floats(a, np.float64) for a in case.arguments))))
+        assert all(np.all(np.isfinite(value)) for value in found.values())
         return
-    costs, mass = exact_sample_losses(rule, prediction, target)
+    costs, mass = exact_sample_losses(case.rule, prediction, target)
     w = [mpmath.mpf(float(v)) for v in weight[0].ravel()] if weight else [mpmath.mpf(1)] * len(costs)
-    wanted = [a * b if a else mpmath.mpf(0) for a, b in zip(w, costs, strict=True)]
-    if reduction != "none":
-        total = sum(a * b for a, b in zip(w, mass, strict=True))
-        wanted = [sum(wanted) / (total if reduction == "mean" and total else 1)]
-    found = np.ravel(quick(rule)(*(floats(a, np.float64) for a in case.arguments)))
-    assert len(found) == len(wanted)
-    scale = max(max(abs(v) for v in wanted), mpmath.mpf(10) ** -3)
-    assert max(abs(mpmath.mpf(float(a)) - b) for a, b in zip(found, wanted, strict=True)) <= 2e-15 * scale
+    alone = [a * b if a else mpmath.mpf(0) for a, b in zip(w, costs, strict=True)]
+    total = sum(a * b for a, b in zip(w, mass, strict=True))
+    for reduction, value in found.items():
+        wanted = alone if reduction == "none" else [sum(alone) / (total if reduction == "mean" and total else 1)]
+        value = np.ravel(value)
+        assert len(value) == len(wanted)
+        scale = max(max(abs(v) for v in wanted), mpmath.mpf(10) ** -3)
+        assert max(abs(mpmath.mpf(float(a)) - b) for a, b in zip(value, wanted, strict=True)) <= 2e-15 * scale
 
 
 def exact_penalty(rule, params):
@@ -197,14 +198,17 @@ def test_regularizers_against_arbitrary_precision(case):
 @pytest.mark.parametrize("case", gather(losses.REGISTRY))
 def test_sixteen_bit_predictions(case):
     """Bfloat16 predictions give a float32 value near the exact one, and a bfloat16 gradient."""
-    run, x = split(case, jnp.bfloat16)
-    value, back = run(x)
-    gradient = back(jnp.ones((), jnp.float32))
+    (run, x), (precise, _) = split(case, jnp.bfloat16), split(case, np.float64)
+
+    def each(x):
+        value, back = run(x)
+        return value, back(jnp.ones((), jnp.float32)), precise(x.astype(np.float64))[0]
+
+    value, gradient, exact = quick(each)(x)
     assert value.dtype == jnp.float32
     assert gradient.dtype == jnp.bfloat16
     if case.source == FLOORED:  # the floor depends on the dtype
         return
-    exact, _ = split(case, np.float64)[0](x.astype(np.float64))
     rest_moves = 0.02  # targets and weights are rounded to bfloat16 too
     assert abs(float(value) - float(exact)) <= rest_moves * max(abs(float(exact)), 0.1)
 
@@ -214,14 +218,12 @@ def test_soft_threshold_minimises_its_objective(rng):
     for rule, step in itertools.product(
         (regularizers.L1(0.7), regularizers.L2(0.7), regularizers.ElasticNet(0.4, 0.9)), (0.1, 2.0)
     ):
-        w = jnp.asarray(rng.normal(size=40) * 2)
-        v = rule.prox(w, step)
-
-        def cost(v, rule=rule, w=w, step=step):
-            return float(0.5 * jnp.sum((v - w) ** 2) + step * rule(v))
-
-        for _ in range(200):
-            assert cost(v) <= cost(v + jnp.asarray(rng.normal(size=40) * 10.0 ** rng.uniform(-6, 0))) + 1e-14
+        w = rng.normal(size=40) * 2
+        v = np.asarray(rule.prox(jnp.asarray(w), step))
+        near = v + rng.normal(size=(200, 40)) * 10.0 ** rng.uniform(-6, 0, (200, 1))
+        penalties = np.asarray(jax.vmap(rule)(jnp.asarray(np.concatenate([v[None], near]))))
+        costs = 0.5 * np.sum((np.concatenate([v[None], near]) - w) ** 2, axis=1) + step * penalties
+        assert np.all(costs[0] <= costs[1:] + 1e-14)
     assert np.all(np.asarray(regularizers.L1(1.0).prox(jnp.asarray([0.3, -0.5, 1.5]), 1.0)) == [0.0, 0.0, 0.5])
 
 
