@@ -15,7 +15,7 @@ what comes from h₋: after its product with U_n, or before. What reaches h₋ i
 Reset after is cuDNN's, PyTorch's, Flax's and Keras's; it makes all three products with U one. Its second bias b′ is for
 all three gates, as theirs is; for r and z it adds to b. Reset before is the paper's. See `recurring` for the rest.
 
-Extremes   σ′, tanh′ and 1 − z = σ(−a) are computed from the arguments: a gate that is shut still learns.
+Extremes   σ′, tanh′ and 1 − z are computed from σ(−|a|), which does not round to 0: a gate that is shut still learns.
 Source     Cho et al. 2014, equations 5 to 8 (z and 1 − z as there); Chung et al. 2014.
 """
 
@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from funcnet.cases import Case
 from funcnet.keys import fold
 from funcnet.layers.conv import numbers
-from funcnet.layers.recurring import Recurrent, State, gate, gate_slope, product, tanh_slope
+from funcnet.layers.recurring import Recurrent, State, gate, gate_slope, product, tail, tanh_slope
 from funcnet.layers.sequences import paired
 from funcnet.records import choice, record
 
@@ -67,7 +67,7 @@ class GRU(Recurrent):
         return params
 
     def advance(self, params: Any, a: jax.Array, state: State) -> tuple[State, Any]:
-        """Return h, and the arguments of σ and tanh, with q_n where it is reset after."""
+        """Return h, and the tails of the gates and the argument of n, with q_n where it is reset after."""
         (before,) = state
         own, recurrent = a[..., : 2 * self.width], params["recurrent"]
         if self.reset_after:
@@ -75,11 +75,11 @@ class GRU(Recurrent):
             q = q + jnp.broadcast_to(params["recurrent_bias"], q.shape)
             gates = own + q[..., : 2 * self.width]
             kept = q[..., 2 * self.width :]
-            r, z = jnp.split(gates, 2, axis=-1)
+            r, z = jnp.split(tail(gates), 2, axis=-1)
             new = a[..., 2 * self.width :] + gate(r) * kept
         else:
             gates, kept = own + before @ recurrent[:, : 2 * self.width], None
-            r, z = jnp.split(gates, 2, axis=-1)
+            r, z = jnp.split(tail(gates), 2, axis=-1)
             new = a[..., 2 * self.width :] + (gate(r) * before) @ recurrent[:, 2 * self.width :]
         return (gate(-z) * jnp.tanh(new) + gate(z) * before,), (r, z, new, kept)
 

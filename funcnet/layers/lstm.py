@@ -12,8 +12,8 @@ multiplied by f alone: with f near 1 it lives long, which is why the bias of f s
 
 One bias: the two of cuDNN are their sum. See `recurring` for the loops, lengths and shapes.
 
-Extremes   σ′ and tanh′ are computed from the arguments, e^(−|a|)/(1 + e^(−|a|))²: a gate that is shut still learns. c
-           is not bounded: it grows by 1 a step at most.
+Extremes   σ′ and tanh′ are computed from σ(−|a|), which does not round to 0: a gate that is shut still learns. c is
+           not bounded: it grows by 1 a step at most.
 Source     Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000 for f; Jozefowicz et al. 2015 for its bias.
 """
 
@@ -24,7 +24,7 @@ import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.layers.conv import numbers
-from funcnet.layers.recurring import Recurrent, State, gate, gate_slope, tanh_slope
+from funcnet.layers.recurring import Recurrent, State, gate, gate_slope, tail, tanh_slope
 from funcnet.layers.sequences import paired
 from funcnet.records import Number, number, record
 
@@ -65,17 +65,17 @@ class LSTM(Recurrent):
         return params
 
     def advance(self, params: Any, a: jax.Array, state: State) -> tuple[State, Any]:
-        """Return h and c, and all that is summed up: gates and slopes come from it."""
+        """Return h and c, and the tails of the gates and the argument of g."""
         h, c = state
-        a = a + h @ params["recurrent"]
-        i, f, g, o = jnp.split(a, 4, axis=-1)
+        i, f, g, o = jnp.split(a + h @ params["recurrent"], 4, axis=-1)
+        i, f, o = tail(i), tail(f), tail(o)
         c = gate(f) * c + gate(i) * jnp.tanh(g)
-        return (gate(o) * jnp.tanh(c), c), a
+        return (gate(o) * jnp.tanh(c), c), (i, f, g, o)
 
     def retreat(self, params: Any, kept: Any, before: State, after: State, dstate: State) -> tuple[Any, State]:
         """Return δ by a, dh₋ = δ Uᵀ and dc₋ = dc f."""
         (dh, dc), (_, c_before), (c,) = dstate, before, after
-        i, f, g, o = jnp.split(kept, 4, axis=-1)
+        i, f, g, o = kept
         # h = σ(o) tanh(c)
         dc = dc + dh * gate(o) * tanh_slope(c)
         do = dh * jnp.tanh(c) * gate_slope(o)
