@@ -6,6 +6,7 @@ J(θ) = Σᵢ wᵢ L(f(xᵢ; θ), yᵢ) / Σᵢ wᵢ + R(θ)
     gradient  backward of the loss, then of the network, plus the gradient of the penalty
 
 A regularizer with `proximal=True` is left out of the gradient: training applies its proximal operator instead.
+Logits over many classes are made and forgotten in blocks where the prediction is not asked for: see `fused`.
 Evaluation walks a large set in blocks of samples; means over blocks combine by their sums and weights.
 
 Source     Article A3 (empirical risk), B3.4 to B3.6.
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from funcnet import fused
 from funcnet.arrays import check_set
 from funcnet.layers.activate import as_layer
 from funcnet.losses import as_loss, require_scalar
@@ -47,10 +49,14 @@ def terms(
     regularizer: Any = None,
     weight: Any = None,
     key: Any = None,
+    predicts: bool = True,
 ) -> Terms:
-    """Return loss, penalty and gradient of one batch."""
+    """Return loss, penalty and gradient of one batch; the prediction is None where it was not asked for or held."""
     network, loss = as_layer(network), as_loss(loss)
     require_scalar(loss)
+    if not predicts and fused.pays(network, loss, params, x, y):
+        value, gradient, share, saved = fused.passes(network, loss, params, x, y, weight, key)
+        return penalised(Terms(value, jnp.zeros_like(value), gradient, share, None, saved), regularizer, params)
     prediction, saved = network.forward(params, x, key)
     value, residue = loss.forward(prediction, y, weight)
     gradient, _ = network.backward(params, saved, loss.backward(residue))
@@ -108,7 +114,7 @@ def backprop(
 
     """
     penalty = None if regularizer is None else as_regularizer(regularizer)
-    found = terms(network, loss, params, x, y, regularizer=penalty, weight=weight, key=key)
+    found = terms(network, loss, params, x, y, regularizer=penalty, weight=weight, key=key, predicts=False)
     return found.loss + found.penalty, found.gradient
 
 

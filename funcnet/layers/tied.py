@@ -97,21 +97,31 @@ class Tied(Layer):
 
     def forward(self, params: Any, x: Any, key: jax.Array | None = None) -> tuple[Any, Any]:
         """Return the scores, what both parts saved, and h, which the table's gradient needs."""
-        inner, tokens = self.embedding.forward(params["embedding"], x)
-        out, saved = self.body.forward(params["body"], inner, None if key is None else fold(key, 1))
-        h, lengths = parted(out, "Tied")
-        return paired(h @ params["embedding"]["table"].T, lengths), (tokens, saved, h, lengths)
+        h, saved = self.features(params, x, key)
+        return paired(h @ params["embedding"]["table"].T, saved[3]), saved
 
     def backward(self, params: Any, saved: Any, dy: Any) -> tuple[dict[str, Any], None]:
         """Return the table's two gradients, added, and the body's."""
-        tokens, kept, h, lengths = saved
+        _, _, h, _ = saved
         dz, table = apart(dy), params["embedding"]["table"]
         count = math.prod(h.shape[:-1])
         # z = h Eᵀ
         dtable = dz.reshape(count, len(table)).T @ h.reshape(count, table.shape[1])
-        dbody, dinner = self.body.backward(params["body"], kept, paired_gradient(dz @ table, lengths))
+        return self.features_backward(params, saved, dz @ table, dtable), None
+
+    def features(self, params: Any, x: Any, key: jax.Array | None = None) -> tuple[jax.Array, Any]:
+        """Return h, what is scored, and what `forward` saves."""
+        inner, tokens = self.embedding.forward(params["embedding"], x)
+        out, kept = self.body.forward(params["body"], inner, None if key is None else fold(key, 1))
+        h, lengths = parted(out, "Tied")
+        return h, (tokens, kept, h, lengths)
+
+    def features_backward(self, params: Any, saved: Any, dh: jax.Array, dtable: jax.Array) -> dict[str, Any]:
+        """Return the gradients of table and body, `dtable` being the part of the scores."""
+        tokens, kept, _, lengths = saved
+        dbody, dinner = self.body.backward(params["body"], kept, paired_gradient(dh, lengths))
         dembedding, _ = self.embedding.backward(params["embedding"], tokens, dinner)
-        return {"embedding": {"table": dembedding["table"] + dtable}, "body": dbody}, None
+        return {"embedding": {"table": dembedding["table"] + dtable}, "body": dbody}
 
     def refresh(self, params: Any, saved: Any) -> dict[str, Any]:
         """Let the body move on the numbers that follow the data."""

@@ -118,10 +118,11 @@ def frozen(experiment: Experiment, path: str) -> bool:
 
 def passes(experiment: Experiment, params: Any, x: Any, y: Any, weight: Any, key: Any) -> Terms:
     """Run both passes, in the dtype that the experiment computes in; the gradient has that of the parameters."""
+    predicts = bool(experiment.metrics)
     if experiment.compute is None:
-        return terms(experiment.network, experiment.loss, params, x, y, weight=weight, key=key)
+        return terms(experiment.network, experiment.loss, params, x, y, weight=weight, key=key, predicts=predicts)
     low, x = computing(experiment, (params, x))
-    found = terms(experiment.network, experiment.loss, low, x, y, weight=weight, key=key)
+    found = terms(experiment.network, experiment.loss, low, x, y, weight=weight, key=key, predicts=predicts)
     return found._replace(gradient=jax.tree.map(lambda g, w: g.astype(w.dtype), found.gradient, params))
 
 
