@@ -86,8 +86,8 @@ def whole_mask(layer, samples, time, key):
     mask = jnp.zeros((samples, groups, layer.heads // groups, time, time))
     for piece in attending.pieces(time, time, layer.causal):
         for start in range(piece.start, piece.start + piece.blocks * piece.rows, piece.rows):
-            ones = jnp.ones((*mask.shape[:3], piece.rows, piece.keys))
-            own = attending.thinned(ones, start, sight)
+            ones = jnp.ones((*mask.shape[:2], piece.keys, mask.shape[2], piece.rows))
+            own = jnp.moveaxis(attending.thinned(ones, start, sight), 2, -1)
             mask = mask.at[..., start : start + piece.rows, : piece.keys].set(own)
     return mask
 
@@ -159,14 +159,14 @@ def test_the_matrix_of_scores_is_never_held():
         return layer.backward(params, layer.forward(params, x)[1], dy)
 
     temporary = jax.jit(both).lower(params, x, x).compile().memory_analysis().temp_size_in_bytes
-    assert temporary < 0.4 * layer.heads * time * time * 4
+    assert temporary < 0.3 * layer.heads * time * time * 4
     whole, causal = (
         fn.cost(own, (time, 8), 3, dtype=jnp.float32) for own in (layer, fn.Attention(4, causal=True, groups=2))
     )
     assert whole.activation_bytes == 3 * time * (4 * 8 + 4) * 4  # Q, K, V, O and L
     assert causal.activation_bytes == 3 * time * (2 * 8 + 2 * 4 + 4) * 4
-    assert causal.forward.products < 0.6 * whole.forward.products
-    assert causal.backward.products < 0.6 * whole.backward.products
+    assert causal.forward.products < 0.65 * whole.forward.products
+    assert causal.backward.products < 0.65 * whole.backward.products
 
 
 def test_turned_heads(rng):
