@@ -217,6 +217,7 @@ def test_what_does_not_fit_is_refused():
         (lambda: fn.Attention(2, rotary=True).init(KEY, (3, 6)), "even size"),
         (lambda: fn.Attention(2).out_shape((6,)), r"\(time, features\)"),
         (lambda: fn.Attention(2).forward(params, (x, jnp.asarray([1, 4]))), "number of steps"),
+        (lambda: fn.Attention(2).check_values((x, np.asarray([-1, 2]))), "number of steps"),
     ):
         with pytest.raises(ValueError, match=words):
             wrong()

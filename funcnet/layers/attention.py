@@ -108,6 +108,10 @@ class Attention(Layer):
         one_array_of_floats(sample_apart(samples, "Attention"), "Attention")
         self.out_shape(shapes_of(samples))
 
+    def check_values(self, x: Any) -> None:
+        """Raise for lengths that the steps do not have."""
+        parted(x, "Attention")
+
     def init(self, key: jax.Array, in_shape: Any, dtype: Any = None) -> dict[str, Any]:
         """Draw the parameters of the four dense layers."""
         check_init(key, in_shape)
