@@ -98,12 +98,12 @@ def test_squares_equal_those_of_an_array(ratio, standardize, intercept, rng):
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("ratio", [1.0, 0.5, 0.0])
 def test_classes_equal_those_of_an_array(ratio, classes, rng, monkeypatch):
-    """With weights, standardised or not; the array is not compressed on the way here."""
+    """With weights, standardised or (three of them) without an intercept; the array is not compressed on the way."""
     monkeypatch.setattr(classification, "SPARSE", 0)
     x, _, labels = text()
     labels = np.minimum(labels, classes - 1)
     weight = rng.uniform(0.5, 2, len(labels))
-    for more in ({"standardize": True}, {"intercept": False}):
+    for more in ({"standardize": True}, {"intercept": False})[: classes - 1]:
         options = {"l1_ratio": ratio, "weight": weight, "tolerance": 1e-12, **more}
         options["penalties"] = np.geomspace(0.1, 0.003, 6)
         right, got = linear.logistic_path(x, labels, **options), linear.logistic_path(compressed(x), labels, **options)
@@ -113,12 +113,15 @@ def test_classes_equal_those_of_an_array(ratio, classes, rng, monkeypatch):
         assert right.converged.all()
 
 
-def test_penalties_are_chosen_alike():
+def test_penalties_are_chosen_alike(monkeypatch):
     """The largest correlations of sparse features are those of an array."""
     x, y, labels = text()
-    for path, target in ((linear.elastic_net_path, y), (linear.logistic_path, labels)):
-        right = path(x, target, count=3, smallest=0.3)
-        np.testing.assert_allclose(path(compressed(x), target, count=3, smallest=0.3).penalties, right.penalties)
+    monkeypatch.setattr(classification, "SPARSE", 0)
+    # As many as in the tests above, whose programs these are.
+    for path, target, count in ((linear.elastic_net_path, y, 7), (linear.logistic_path, labels, 6)):
+        options = {"count": count, "smallest": 0.3, "standardize": True}
+        right = path(x, target, **options)
+        np.testing.assert_allclose(path(compressed(x), target, **options).penalties, right.penalties)
 
 
 def test_a_sweep_is_exact_minimisation_one_coordinate_at_a_time(rng):
@@ -158,22 +161,23 @@ def test_a_sweep_is_exact_minimisation_one_coordinate_at_a_time(rng):
 
 def test_an_array_that_is_mostly_zero_is_kept_by_columns():
     """F25: tf-idf in float32 with L1 at the defaults ends, with the gap asked for, and as the array solves it."""
-    x, _, labels = text(1500, 80, 6)
+    x, _, labels = text(300, 40, 3)
     x, labels = x.astype(np.float32), np.minimum(labels, 1)
     assert np.count_nonzero(x) < 0.1 * x.size
     path = linear.logistic_path(x, labels)
     assert path.converged.all()
     assert (path.sweeps < 200).all()
+    some = slice(9, None, 10)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(classification, "SPARSE", 0)
-        right = linear.logistic_path(x, labels, tolerance=1e-10)
+        right = linear.logistic_path(x, labels, penalties=path.penalties[some], tolerance=1e-10)
     null = -np.log([labels.mean(), 1 - labels.mean()]) @ [labels.mean(), 1 - labels.mean()]
 
     def objective(path):
         z, sign = path.predict(x), 2 * labels - 1
         return np.logaddexp(0, -sign * z).mean(axis=1) + path.penalties * np.abs(path.coefficients).sum(axis=1)
 
-    assert (objective(path) - objective(right) <= 1e-6 * null + 1e-7).all()
+    assert (objective(path)[some] - objective(right) <= 1e-6 * null + 1e-7).all()
 
 
 def test_bad_sparse_matrices_stop_at_the_door():

@@ -96,8 +96,9 @@ def solve(data: Scaled, classes: int, penalties: np.ndarray, options: SolverOpti
         prepared, goal, state = prepare_program(*data[:3], tolerance, penalties=len(penalties), settings=settings)
         touched = len(data.x.values) if isinstance(data.x, SparseColumns) else samples * (features + capacity**2)
         limits = (part, most, np.int32(max(1, SEGMENT / touched)))
+        onwards = settings._replace(standardize=False)  # which matters to the preparation alone
         state, full = travel(
-            state, lambda state: path_program(prepared, data.y, goal, state, *limits, settings=settings), len(penalties)
+            state, lambda state: path_program(prepared, data.y, goal, state, *limits, settings=onwards), len(penalties)
         )
         return (prepared, goal, state.found), full
 

@@ -167,8 +167,10 @@ def solve(data: Scaled, penalties: np.ndarray, options: SolverOptions, least: in
             return (prepared, reduced, state), False
         touched = len(data.x.values) if isinstance(data.x, SparseColumns) else (capacity or shape[1]) ** 2
         quota = np.int32(max(64, SEGMENT / touched))
+        # What matters to the preparation alone is not what the path is compiled for.
+        onwards = settings._replace(standardize=False, intercept=settings.intercept and sparse)
         state, full = travel(
-            state, lambda state: path_program(reduced, state, part, limits, quota, settings=settings), len(penalties)
+            state, lambda state: path_program(reduced, state, part, limits, quota, settings=onwards), len(penalties)
         )
         return (prepared, reduced, state.found), full
 

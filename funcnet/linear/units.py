@@ -48,7 +48,8 @@ class Units(NamedTuple):
             w = np.ldexp(coefficients, self.target - self.columns).astype(self.dtype)
             b = np.ldexp(intercepts, self.target).astype(self.dtype)
             lost = np.abs(np.ldexp(w.astype(np.float64), self.columns - self.target) - coefficients)
-        held = lost <= 1e-5 * np.max(np.abs(coefficients), axis=-1, keepdims=True)
+        # Features and target are of size 1 here: what is lost below 1e-12 moves no prediction.
+        held = lost <= np.maximum(1e-5 * np.max(np.abs(coefficients), axis=-1, keepdims=True), 1e-12)
         if not held.all() or not np.isfinite(b).all():
             raise_error(
                 f"coefficients must be numbers that {self.dtype} can hold",
