@@ -145,7 +145,8 @@ def test_lost_digits_a_refused_dtype_and_a_symmetric_input_are_said():
     rule, arguments, _ = _RIGHT["saturated tanh"]
     (lost,) = check(rule, *arguments, **_FIRST).roundings
     assert lost.dtype == "float64"
-    assert lost.ulps > 1e9 > 1e3 > lost.leaf_ulps
+    # How many depends on where the tanh of a platform becomes 1.
+    assert lost.ulps > 1e6 > 1e3 > lost.leaf_ulps
     rule, arguments, options = _RIGHT["a Cholesky factor"]
     report = str(check(rule, *arguments, **options))
     assert "rounding   bfloat16  forward refuses it" in report

@@ -75,25 +75,56 @@ def without_custom_vjp(closed: Any) -> Callable[..., Any]:
     return run
 
 
-def randomly_rounded(closed: Any, arguments: Any, rng: np.random.Generator) -> np.ndarray:
-    """Run a traced function once, eagerly, every result, argument and array that it carries along rounded at random."""
+def randomly_rounded(closed: Any, arguments: list[Any], rng: np.random.Generator, runs: int) -> np.ndarray:
+    """Run a traced function so often on each of `arguments`, each number on the way rounded at random.
 
-    def shake(value: Any) -> Any:
-        if not jnp.issubdtype(jnp.result_type(value), jnp.floating):
-            return value
-        epsilon = float(jnp.finfo(value.dtype).eps) * rng.choice([-1.0, 1.0], np.shape(value))
-        return jnp.asarray(np.asarray(value) * (1 + epsilon), value.dtype)
+    That is every result, argument and array that it carries along; what comes back is (runs, arguments, …).
+    """
+    taken = 0
 
-    def equation(eqn: Any, values: list[Any]) -> list[Any]:
-        if eqn.primitive.name in _CALLS:
-            inner, consts = inner_program(eqn)
-            return walk(inner, consts, values, equation)
-        found = bind(eqn, values)
-        return found if eqn.primitive.name in _EXACT else [shake(value) for value in found]
+    def run(signs: Any, given: Any, consts: Any) -> Any:
+        nonlocal taken
+        taken = 0
 
-    given = [shake(value) for value in jax.tree.leaves(arguments)]
-    (out,) = walk(closed.jaxpr, [shake(value) for value in closed.consts], given, equation)
-    return np.asarray(out, np.float64)
+        def shake(value: Any) -> Any:
+            nonlocal taken
+            if not jnp.issubdtype(jnp.result_type(value), jnp.floating):
+                return value
+            value = jnp.asarray(value)
+            first, taken = taken, taken + value.size
+            if signs is None:
+                return value
+            sign = signs[first:taken].reshape(value.shape).astype(jnp.float64)
+            return (value.astype(jnp.float64) * (1 + float(jnp.finfo(value.dtype).eps) * sign)).astype(value.dtype)
+
+        def equation(eqn: Any, values: list[Any]) -> list[Any]:
+            if eqn.primitive.name in _CALLS:
+                inner, within = inner_program(eqn)
+                return walk(inner, within, values, equation)
+            found = bind(eqn, values)
+            return found if eqn.primitive.name in _EXACT else [shake(value) for value in found]
+
+        given, consts = [shake(value) for value in given], [shake(value) for value in consts]
+        (out,) = walk(closed.jaxpr, consts, given, equation)
+        return out.astype(jnp.float64)
+
+    given = [jax.tree.leaves(one) for one in arguments]
+    jax.eval_shape(functools.partial(run, None), given[0], closed.consts)  # counts how many numbers are rounded
+    program, size = quickly(run), taken
+    signs = rng.choice(np.asarray([-1, 1], np.int8), (runs, len(given), size))
+    found = [
+        [np.asarray(program(row, one, closed.consts)) for row, one in zip(rows, given, strict=True)] for rows in signs
+    ]
+    return np.asarray(found)
+
+
+def quickly(function: Callable[..., Any]) -> Any:
+    """Compile a witness quickly: it is run a few times only, so optimizing it would cost more than it saves."""
+    if jax.default_backend() != "cpu":
+        return jax.jit(function)
+    return jax.jit(
+        function, compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+    )
 
 
 def walk(jaxpr: Any, consts: Any, arguments: Any, equation: Callable[..., Any]) -> list[Any]:
@@ -108,6 +139,18 @@ def walk(jaxpr: Any, consts: Any, arguments: Any, equation: Callable[..., Any]) 
         found = equation(eqn, [read(atom) for atom in eqn.invars])
         values.update(zip(eqn.outvars, found, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
+
+
+def primitives_of(jaxpr: Any) -> set[str]:
+    """Return the names of all primitives of a traced program, those of the programs within it too."""
+    found = set()
+    for eqn in jaxpr.eqns:
+        found.add(eqn.primitive.name)
+        for value in jax.tree.leaves(list(eqn.params.values()), is_leaf=lambda v: hasattr(v, "eqns")):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                found |= primitives_of(inner)
+    return found
 
 
 def inner_program(eqn: Any) -> tuple[Any, Any]:

@@ -23,17 +23,15 @@ import numpy as np
 
 from funcnet.checking.form import Subject, first_line
 from funcnet.checking.layout import Layout, cast_tree, layout_of, wide
-from funcnet.checking.primitives import NotApplicable, complexified, narrowest, randomly_rounded, without_custom_vjp
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a witness quickly: it is run a few times only, so optimizing it would cost more than it saves."""
-    if jax.default_backend() != "cpu":
-        return jax.jit(function)
-    return jax.jit(
-        function, compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-    )
-
+from funcnet.checking.primitives import (
+    NotApplicable,
+    complexified,
+    narrowest,
+    primitives_of,
+    quickly,
+    randomly_rounded,
+    without_custom_vjp,
+)
 
 COTANGENTS = 3  # random ones
 MASKED = 3  # made of the first, for the diagnosis: the first sample alone, all but the last, ones
@@ -44,8 +42,10 @@ class Programs:
     """The programs of one subject at one structure of arguments."""
 
     def __init__(self, subject: Subject, dtype: Any = np.float64, quick: bool = False) -> None:
+        # Compiled programs share this trace of the rule's own Python.
+        self._pull = jax.jit(self.pull)
         # Who judges many mutants wants the rule compiled as quickly as the witnesses, not as a user would have it.
-        self._compile_rule = _compiled if quick else jax.jit
+        self._hand = quickly(self._pull) if quick else self._pull
         self.subject, self.dtype = subject, np.dtype(dtype)
         self.layout = layout_of(subject.point)
         self.x = self.layout.flatten(cast_tree(subject.point, dtype))
@@ -172,29 +172,29 @@ class Programs:
     def noise(self, w: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return how far y, and the gradients for cotangents w, hand-written and automatic, move with the rounding."""
 
-        def automatic(vector: Any, constants: Any, w: Any) -> Any:
+        def automatic(vector: Any, constants: Any, one: Any) -> Any:
             _, back = jax.vjp(lambda v: self._differentiable(v, constants), vector)
-            return jnp.stack([back(one.astype(self.dtype))[0] for one in w])
+            return back(one.astype(self.dtype))[0]
 
-        def by_hand(vector: Any, constants: Any, w: Any) -> Any:
-            return jnp.stack([self.pull(vector, vector, constants, one) for one in w])
+        def by_hand(vector: Any, constants: Any, one: Any) -> Any:
+            return self._pull(vector, vector, constants, one)
 
-        def moves(closed: Any, *arguments: Any) -> np.ndarray:
-            runs = np.stack([randomly_rounded(closed, (self.x, *arguments), rng) for _ in range(6)])
-            return np.nan_to_num(np.ptp(runs, axis=0), posinf=0.0)
+        def moves(closed: Any, arguments: list[Any]) -> np.ndarray:
+            return np.nan_to_num(np.ptp(randomly_rounded(closed, arguments, rng, 6), axis=0), posinf=0.0)
 
         found = np.zeros((len(w), self.x.size))
         with wide():
             for gradient in (automatic, by_hand):
                 with contextlib.suppress(Exception):  # what cannot be traced has no noise that could be known
-                    closed = jax.make_jaxpr(gradient)(self.x, self.constants, w)
-                    found = np.maximum(found, moves(closed, self.constants, w))
-            return moves(self._traced, self.constants), found
+                    closed = jax.make_jaxpr(gradient)(self.x, self.constants, w[0])
+                    found = np.maximum(found, moves(closed, [(self.x, self.constants, one) for one in w]))
+            return moves(self._traced, [(self.x, self.constants)])[0], found
 
     def hand(self, vector: np.ndarray, w: np.ndarray, saving: np.ndarray | None = None) -> np.ndarray:
         """Return the hand-written gradient for each cotangent, compiled."""
         with wide():
-            return np.asarray(self._hand(vector, vector if saving is None else saving, self.constants, w), np.float64)
+            found = [self._hand(vector, vector if saving is None else saving, self.constants, one) for one in w]
+            return np.stack([np.asarray(one, np.float64) for one in found])
 
     def pulled(self, vector: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Return the hand-written gradient for each cotangent, run eagerly."""
@@ -223,9 +223,13 @@ class Programs:
             y, _ = self.forward(self.arrays(self.layout.unflatten(vector)), self.constants)
             return self.y_layout.flatten(y).astype(np.float64)
 
+    @property
+    def lanes(self) -> int:
+        """Return how many points are taken at once."""
+        return int(np.clip(_BUDGET // max(self.layout.size, self.y_size), 4, 256))
+
     def _batched(self, program: Any, points: np.ndarray) -> np.ndarray:
-        lanes = int(np.clip(_BUDGET // max(self.layout.size, self.y_size), 4, 256))
-        found = []
+        lanes, found = self.lanes, []
         with wide():
             for start in range(0, len(points), lanes):
                 chunk = points[start : start + lanes]
@@ -245,17 +249,17 @@ class Programs:
 
     def _vmapped(self, function: Callable[..., Any], dtype: Any = None) -> Callable[..., Any]:
         """Return jit(vmap(function)), or jit(map(function)) where a primitive has no batching rule, or a slow one."""
-        fast = jax.vmap(function, in_axes=(0, None))
-        try:
-            example = jax.ShapeDtypeStruct((2, self.layout.size), dtype or self.dtype)
-            with wide():
-                program = jax.make_jaxpr(fast)(example, self.constants)
-        except Exception:  # a stranger's primitive may fail in any way
-            program = None
+        slow = quickly(lambda points, constants: jax.lax.map(lambda v: function(v, constants), points))
         # Convolutions with kernels of their own become one of as many groups, which is slow on a CPU.
-        if program is None or "conv_general_dilated" in str(program):
-            return _compiled(lambda points, constants: jax.lax.map(lambda v: function(v, constants), points))
-        return _compiled(fast)
+        if "conv_general_dilated" in primitives_of(self._traced.jaxpr):
+            return slow
+        fast = quickly(jax.vmap(function, in_axes=(0, None)))
+        try:
+            with wide():
+                fast.trace(jax.ShapeDtypeStruct((self.lanes, self.layout.size), dtype or self.dtype), self.constants)
+        except Exception:  # a stranger's primitive may fail in any way
+            return slow
+        return fast
 
     @cached_property
     def _differentiable(self) -> Callable[..., Any]:
@@ -267,31 +271,27 @@ class Programs:
             def function(v: Any) -> Any:
                 return self._differentiable(v, constants)
 
-            y, back = jax.vjp(function, vector)
-            rows = jax.vmap(lambda one: back(one.astype(y.dtype))[0])(w)
-            return rows, jax.vmap(lambda v: jax.jvp(function, (vector,), (v,))[1])(directions)
+            y, forth = jax.linearize(function, vector)
+            back = jax.linear_transpose(forth, vector)
+            return jax.vmap(lambda one: back(one.astype(y.dtype))[0])(w), jax.vmap(forth)(directions)
 
-        return _compiled(run)
-
-    @cached_property
-    def _hand(self) -> Callable[..., Any]:
-        return self._compile_rule(lambda v, s, c, w: jax.lax.map(lambda one: self.pull(v, s, c, one), w))
+        return quickly(run)
 
     @cached_property
     def _lanes(self) -> Callable[..., Any]:
-        return _compiled(jax.vmap(lambda v, c, w: self.pull(v, v, c, w), in_axes=(0, None, None)))
+        return quickly(jax.vmap(lambda v, c, w: self._pull(v, v, c, w), in_axes=(0, None, None)))
 
     @cached_property
     def _curvature(self) -> Callable[..., Any]:
         def run(vector: Any, constants: Any, w: Any, directions: Any) -> Any:
             def gradient(x: Any) -> Any:
-                return self.pull(x, x, constants, w)
+                return self._pull(x, x, constants, w)
 
             if self.subject.opaque:  # a custom derivative has reverse mode alone; the Hessian is symmetric
                 return jax.vmap(lambda v: jax.vjp(gradient, vector)[1](v)[0])(directions)
             return jax.vmap(lambda v: jax.jvp(gradient, (vector,), (v,))[1])(directions)
 
-        return _compiled(run)
+        return quickly(run)
 
 
 def _guarded(leaf: Any) -> np.ndarray:
