@@ -24,6 +24,7 @@ from funcnet.optimizers import (
 )
 from funcnet.optimizers.foreign import ForeignOptimizer, HeldOptimizer
 from funcnet.records import Number, number
+from tests.helpers import quick
 
 RULES = {
     f"{m.__name__.split('.')[-1]}-{i}": c.rule
@@ -91,15 +92,20 @@ def test_the_clock_stops(name):
         lambda path, leaf: jnp.asarray(2**31 - 3, jnp.int32) if "step" in jax.tree_util.keystr(path[-1:]) else leaf,
         state,
     )
-    counts = []
-    for _ in range(4):
-        updates, last = jax.jit(rule.update)(SLOPE, last, PARAMS)
-        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((updates, last)))
-        counts.append(
-            [int(v) for p, v in jax.tree_util.tree_leaves_with_path(last) if "step" in jax.tree_util.keystr(p)]
-        )
-    assert all(count[0] == 2**31 - 1 for count in counts[2:]) or isinstance(rule, Accumulate)
-    assert all(value >= 0 for count in counts for value in count)
+
+    @quick
+    def walk(state):
+        def onward(state, _):
+            updates, state = rule.update(SLOPE, state, PARAMS)
+            return state, (updates, state)
+
+        return jax.lax.scan(onward, state, None, length=4)[1]
+
+    updates, states = walk(last)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((updates, states)))
+    counts = [v for p, v in jax.tree_util.tree_leaves_with_path(states) if "step" in jax.tree_util.keystr(p)]
+    assert np.all(np.asarray(counts[0])[2:] == 2**31 - 1) or isinstance(rule, Accumulate)
+    assert all(np.all(np.asarray(count) >= 0) for count in counts)
 
 
 def test_schedules_keep_their_end():
@@ -133,26 +139,36 @@ def test_coordinate_descent_goes_round_where_the_clock_stops():
 def along(rule: Any, rate: Any, slope: Any) -> Any:
     """Return the parameters after three updates, as a function of the rate and of the size of a gradient."""
     rule = fn.replace(rule, {next(p for p in fn.paths(rule) if p.endswith("learning_rate")): rate})
-    params, state = PARAMS, rule.init(PARAMS)
-    for _ in range(3):
-        updates, state = rule.update(
-            {"kernel": slope * SLOPE["kernel"], "bias": 0 * slope * SLOPE["bias"]}, state, params
-        )
-        params = jax.tree.map(jnp.add, params, updates)
+    # One array, whose last number never has a gradient.
+    start, gradient = (
+        {"kernel": jnp.asarray([[0.5, -0.25, 2.0, 1.0]])},
+        {"kernel": slope * jnp.asarray([[3.0, -0.5, 0.125, 0.0]])},
+    )
+
+    def onward(carry, _):
+        updates, state = rule.update(gradient, carry[1], carry[0])
+        return (jax.tree.map(jnp.add, carry[0], updates), state), None
+
+    (params, _), _ = jax.lax.scan(onward, (start, rule.init(start)), None, length=3)
     return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(params))
 
 
 @EACH
-@pytest.mark.parametrize("size", [0.0, 1.0])
-def test_hypergradients_are_finite(name, size):
+def test_hypergradients_are_finite(name):
     """Whoever differentiates updates by a rate or a gradient gets numbers, also where the gradient is exactly 0."""
-    rule = RULES[name]
-    slopes = jax.grad(functools.partial(along, rule), argnums=(0, 1))(0.1, size)
-    assert all(np.isfinite(slope) for slope in slopes)
-    ahead = jax.jvp(functools.partial(along, rule), (0.1, size), (1.0, 0.0))[1]
-    np.testing.assert_allclose(ahead, slopes[0], rtol=1e-10, atol=1e-12)
-    quotient = (along(rule, 0.1 + 1e-6, size) - along(rule, 0.1 - 1e-6, size)) / 2e-6
-    np.testing.assert_allclose(slopes[0], quotient, rtol=1e-5, atol=1e-7)
+    ends = functools.partial(along, RULES[name])
+
+    @quick
+    def each(size):
+        ahead = jax.jvp(ends, (0.1, size), (1.0, 0.0))[1]
+        near = jax.vmap(ends, (0, None))(jnp.asarray([0.1 + 1e-6, 0.1 - 1e-6]), size)
+        return jax.grad(ends, argnums=(0, 1))(0.1, size), ahead, (near[0] - near[1]) / 2e-6
+
+    for size in (0.0, 1.0):
+        slopes, ahead, quotient = each(size)
+        assert all(np.isfinite(slope) for slope in slopes)
+        np.testing.assert_allclose(ahead, slopes[0], rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(slopes[0], quotient, rtol=1e-5, atol=1e-7)
 
 
 def test_the_hypergradient_at_zero_is_that_of_the_recurrence():

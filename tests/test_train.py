@@ -13,6 +13,7 @@ from funcnet.training.run import finish
 from funcnet.training.runners import Memory
 from funcnet.training.state import Data
 from funcnet.training.steps import advance, batches, begin
+from tests.helpers import quick
 
 
 def data(samples=50, features=4, classes=3, seed=0):
@@ -56,27 +57,30 @@ def test_training_is_the_plain_loop(batch_size, dropout):
 
     params = network.init(keys.fold(jax.random.key(3), 0), (4,), jnp.float64)
     velocity, step, size = jax.tree.map(np.zeros_like, params), 0, batch_size or 50
+
+    @quick
+    def onward(params, velocity, x, y, weight, step):
+        key = keys.fold(keys.fold(jax.random.key(3), 1), step)
+        value, gradient = fn.backprop(network, fn.SoftmaxCrossEntropy(), params, x, y, weight=weight, key=key)
+        gradient = jax.tree.map(jnp.add, gradient, fn.L2(0.01).gradient(params))
+        velocity = jax.tree.map(lambda v, g: 0.9 * v + g, velocity, gradient)
+        return value, jax.tree.map(lambda w, v: w - 0.05 * v, params, velocity), velocity
+
     for epoch in range(3):
         order = np.arange(50)
         if batch_size is not None:
-            order = keys.order(keys.fold(jax.random.key(0), epoch), 50)
+            order = np.asarray(keys.order(keys.fold(jax.random.key(0), epoch), 50))
         total = 0.0
         for start in range(0, 50, size):
-            rows = np.asarray(order[start : start + size])
-            key = keys.fold(keys.fold(jax.random.key(3), 1), step)
+            rows = order[start : start + size]
             if len(rows) < size:
                 # Filled up by the first samples of the order, which weigh nothing.
-                rows = np.concatenate([rows, np.asarray(order[: size - len(rows)])])
+                rows = np.concatenate([rows, order[: size - len(rows)]])
                 weight = jnp.asarray(np.arange(size) < 50 - start, jnp.float64)
             else:
                 weight = None
-            value, gradient = fn.backprop(
-                network, fn.SoftmaxCrossEntropy(), params, jnp.asarray(x[rows]), y[rows], weight=weight, key=key
-            )
+            value, params, velocity = onward(params, velocity, x[rows], y[rows], weight, step)
             total += float(value) * min(size, 50 - start)
-            gradient = jax.tree.map(jnp.add, gradient, fn.L2(0.01).gradient(params))
-            velocity = jax.tree.map(lambda v, g: 0.9 * v + g, velocity, gradient)
-            params = jax.tree.map(lambda w, v: w - 0.05 * v, params, velocity)
             step += 1
         assert abs(run.history["train_loss"][epoch] - total / 50) < 1e-10
         checked = fn.evaluate(network, fn.SoftmaxCrossEntropy(), params, x[:10], y[:10])

@@ -8,6 +8,7 @@ import pytest
 import funcnet as fn
 from funcnet import losses
 from funcnet.losses import as_loss
+from tests.helpers import quick
 
 REDUCTIONS = ("mean", "sum", "none")
 CLASSES = 4
@@ -74,7 +75,12 @@ def test_weight_0_is_not_there(rng, name, reduction):
     rule = fn.replace(rule, {"reduction": reduction})
     weight = np.asarray([0.5, 0.0, 2.0, 1.0, 0.0, 3.0])
     kept = weight > 0
-    value, gradient = both(rule, jnp.asarray(prediction[kept]), jnp.asarray(target[kept]), jnp.asarray(weight[kept]))
+    left = [jnp.asarray(a[kept]) for a in (prediction, target, weight)]
+
+    @quick
+    def each(*given):
+        return [(both(rule, *arguments), rule.total_weight(*arguments)) for arguments in given]
+
     spoilers = [np.nan, np.inf, -np.inf, 0.0]
     bad = [-1, CLASSES, 10**6, -100] if target.dtype.kind == "i" else [np.nan, np.inf, -np.inf, -1.0]
     for spoiler, wrong in zip(spoilers, bad, strict=True):
@@ -84,15 +90,14 @@ def test_weight_0_is_not_there(rng, name, reduction):
                 where[:] = spoiler
         t[1], t[4] = wrong, wrong
         arguments = [jnp.asarray(a) for a in (p, t, weight)]
-        for run in (both, jitted):
-            found, slope = run(rule, *arguments)
+        ((value, gradient), wanted), (compiled, total) = each(left, arguments)
+        np.testing.assert_allclose(total, wanted, rtol=1e-14)
+        eager = [both(rule, *arguments)] if np.isnan(spoiler) and reduction == "mean" else []
+        for found, slope in (map(np.asarray, result) for result in (compiled, *eager)):
             np.testing.assert_allclose(found[kept] if reduction == "none" else found, value, rtol=1e-14, atol=1e-15)
             np.testing.assert_allclose(slope[kept], gradient, rtol=1e-14, atol=1e-16)
-            assert np.all(np.asarray(slope)[~kept] == 0)
-            assert reduction != "none" or np.all(np.asarray(found)[~kept] == 0)
-            total = rule.total_weight(*arguments)
-            wanted = rule.total_weight(*(a[kept] for a in arguments))
-            np.testing.assert_allclose(total, wanted, rtol=1e-14)
+            assert np.all(slope[~kept] == 0)
+            assert reduction != "none" or np.all(found[~kept] == 0)
 
 
 def test_weight_0_is_not_there_for_the_parameters(rng):
@@ -101,9 +106,14 @@ def test_weight_0_is_not_there_for_the_parameters(rng):
     params = network.init(jax.random.key(0), (3,), jnp.float64)
     y = jnp.asarray(rng.normal(size=(5, 2))).at[3].set(jnp.nan)
     weight = jnp.asarray([1.0, 2.0, 1.0, 0.0, 1.0])
-    rows = jnp.asarray([0, 1, 2, 4])
-    found = fn.backprop(network, fn.Huber(), params, x, y, weight=weight)
-    wanted = fn.backprop(network, fn.Huber(), params, x[rows], y[rows], weight=weight[rows])
+    rows = np.asarray([0, 1, 2, 4])
+
+    @quick
+    def each(params, x, y, weight):
+        all_rows = fn.backprop(network, fn.Huber(), params, x, y, weight=weight)
+        return all_rows, fn.backprop(network, fn.Huber(), params, x[rows], y[rows], weight=weight[rows])
+
+    found, wanted = each(params, x, y, weight)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-13), found, wanted)
 
 
@@ -121,15 +131,15 @@ def test_all_weights_0(rng, name):
 def test_a_class_of_weight_0_is_not_there(rng):
     """Without smoothing, a sample of that class may hold anything; with it, only its own class is left out."""
     rule = fn.SoftmaxCrossEntropy(class_weight=(1.0, 0.0, 2.0))
-    z, labels = rng.normal(size=(4, 3)), jnp.asarray([0, 1, 2, 1])
-    rows = jnp.asarray([0, 2])
-    value, gradient = both(rule, jnp.asarray(z)[rows], labels[rows])
+    z, labels = rng.normal(size=(4, 3)), np.asarray([0, 1, 2, 1])
+    rows = np.asarray([0, 2])
+    value, gradient = jitted(rule, jnp.asarray(z[rows]), jnp.asarray(labels[rows]))
     z[1], z[3] = np.nan, np.inf
     for run in (both, jitted):
-        found, slope = run(rule, jnp.asarray(z), labels)
+        found, slope = map(np.asarray, run(rule, jnp.asarray(z), jnp.asarray(labels)))
         np.testing.assert_allclose(found, value, rtol=1e-15)
         np.testing.assert_allclose(slope[rows], gradient, rtol=1e-15)
-        assert np.all(slope[jnp.asarray([1, 3])] == 0)
+        assert np.all(slope[[1, 3]] == 0)
 
 
 def test_a_label_out_of_range_shows_under_class_weights():
@@ -145,16 +155,18 @@ def test_a_weight_may_stop_at_any_axis(rng, name):
     rule, prediction, target = draw(rng, name, (3, 5))
     narrow, wide = rng.uniform(0.5, 2, 3), rng.uniform(0.5, 2, (3, 5))
     flat = prediction.reshape(15, CLASSES), target.reshape(15, *target.shape[2:])
-    for weight in (narrow, wide, None):
-        each = None if weight is None else np.broadcast_to(weight.reshape(3, -1), (3, 5)).reshape(15)
-        wanted, slope = both(rule, *map(jnp.asarray, flat), None if each is None else jnp.asarray(each))
-        arguments = [None if a is None else jnp.asarray(a) for a in (prediction, target, weight)]
-        for run in (both, jitted):
-            value, gradient = run(rule, *arguments)
-            np.testing.assert_allclose(value, wanted, rtol=1e-14)
-            np.testing.assert_allclose(gradient.reshape(15, CLASSES), slope, rtol=1e-14)
-        cases = [None if a is None else jnp.asarray(a) for a in (*flat, each)]
-        np.testing.assert_allclose(rule.total_weight(*arguments), rule.total_weight(*cases), rtol=1e-14)
+    weights = {"narrow": narrow, "wide": wide, "none": None}
+    each = {k: w if w is None else np.broadcast_to(w.reshape(3, -1), (3, 5)).reshape(15) for k, w in weights.items()}
+
+    @quick
+    def measured(prediction, target, weights):
+        return [(both(rule, prediction, target, w), rule.total_weight(prediction, target, w)) for w in weights.values()]
+
+    found, wanted = measured(prediction, target, weights), measured(*flat, each)
+    for ((own, gradient), weight), ((value, slope), total) in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(own, value, rtol=1e-14)
+        np.testing.assert_allclose(gradient.reshape(15, CLASSES), slope, rtol=1e-14)
+        np.testing.assert_allclose(weight, total, rtol=1e-14)
     for bad in ((5,), (3, 5, CLASSES), (1, 5), ()):
         with pytest.raises(ValueError, match=r"begin the samples' shape \(3, 5\)"):
             rule(jnp.asarray(prediction), jnp.asarray(target), np.ones(bad))
@@ -192,18 +204,23 @@ def test_class_weights_are_relative(rng, scale):
     assert 0.1 < total < 100
 
 
-@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64])
 @pytest.mark.parametrize("classes", [2, 256, 300])
-def test_labels_of_any_dtype(dtype, classes):
+def test_labels_of_any_dtype(classes):
     """Labels keep their value however few bits they have; log K at equal logits, and the gradient at the label."""
-    largest = 1 if dtype == np.bool_ else min(int(np.iinfo(dtype).max), classes - 1)
-    labels = np.asarray([0, largest], dtype)
-    for run in (both, jitted):
-        value, gradient = run(fn.SoftmaxCrossEntropy(), jnp.zeros((2, classes)), jnp.asarray(labels))
-        assert value == pytest.approx(np.log(classes), rel=1e-15)
-        wanted = np.full((2, classes), 0.5 / classes)
-        wanted[[0, 1], [0, largest]] -= 0.5
-        np.testing.assert_allclose(gradient, wanted, atol=1e-16)
+    dtypes = (np.bool_, np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
+    largest = [1 if dtype == np.bool_ else min(int(np.iinfo(dtype).max), classes - 1) for dtype in dtypes]
+    labels = [np.asarray([0, most], dtype) for most, dtype in zip(largest, dtypes, strict=True)]
+    z = jnp.zeros((2, classes))
+
+    def every(labels):
+        return [both(fn.SoftmaxCrossEntropy(), z, given) for given in labels]
+
+    for run in (every, quick(every)):
+        for most, (value, gradient) in zip(largest, run([jnp.asarray(given) for given in labels]), strict=True):
+            assert value == pytest.approx(np.log(classes), rel=1e-15)
+            wanted = np.full((2, classes), 0.5 / classes)
+            wanted[[0, 1], [0, most]] -= 0.5
+            np.testing.assert_allclose(gradient, wanted, atol=1e-16)
 
 
 def test_labels_out_of_range_in_any_dtype():
