@@ -22,6 +22,7 @@ Peak       The most bytes that live at one moment: arguments, results, and, walk
            until its update, or they all live to the end if an update needs them all, as clipping by the norm does.
 Limits     Operations are exact; of elementwise work the compiler may do some twice to save memory, or once where two
            rules do the same. Bytes are those of arrays: not the program itself, nor the workspace of a library.
+           Logits over many classes count as held, though a step without metrics makes them by blocks (`fused`).
 
 Source     Article B3.9, corrected (see the errata, C1). Goodfellow, Bengio & Courville 2016, section 6.5.4.
 """
