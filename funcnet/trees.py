@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from funcnet.errors import describe, raise_error
 
@@ -90,6 +91,11 @@ def all_finite(tree: Any) -> jax.Array:
     return jnp.all(jnp.stack(finite or [jnp.asarray(True)]))
 
 
+def default_real() -> np.dtype[Any]:
+    """Return the dtype of floats where none is asked for: float32, or float64 in JAX's 64-bit mode."""
+    return np.dtype(jax.dtypes.canonicalize_dtype(np.float64))
+
+
 def wide_dtype(leaf: Any) -> Any:
     """Return the dtype to compute in for a parameter: its own, or float32 for 16-bit leaves."""
     dtype = jnp.result_type(leaf)
@@ -111,7 +117,7 @@ def widen(tree: Any) -> Any:
 def dtypes(tree: Any) -> tuple[Any, Any]:
     """Return the narrowest and the widest dtype of a widened tree."""
     found = sorted({wide_dtype(leaf) for leaf in jax.tree.leaves(tree)}, key=lambda dtype: jnp.finfo(dtype).bits)
-    return (found[0], found[-1]) if found else (jnp.zeros(()).dtype,) * 2
+    return (found[0], found[-1]) if found else (default_real(),) * 2
 
 
 def root(square: jax.Array) -> jax.Array:

@@ -30,6 +30,7 @@ from funcnet.layers.base import Layer, check_init, is_shape, shapes_of
 from funcnet.layers.dense import Dense
 from funcnet.layers.initializers import INITIALIZERS
 from funcnet.records import children, part, record
+from funcnet.trees import default_real
 
 
 @record
@@ -85,7 +86,7 @@ class Chain(Layer):
             own = as_layer(layer)
             own.check_input(samples)
             shapes = own.out_shape(shapes_of(samples))
-            real = jnp.zeros(()).dtype
+            real = default_real()
             samples = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s, real), shapes, is_leaf=is_shape)  # noqa: B023
 
     def check_values(self, x: Any) -> None:

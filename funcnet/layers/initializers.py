@@ -32,6 +32,7 @@ import jax.numpy as jnp
 from funcnet.activations.base import Activation
 from funcnet.keys import normal, uniform
 from funcnet.records import Number, cast, choice, number, record
+from funcnet.trees import default_real
 
 
 def _draw(key: jax.Array, shape: tuple[int, ...], dtype: Any, distribution: str, variance: float) -> jax.Array:
@@ -56,7 +57,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _dtype(dtype: Any) -> Any:
-    return jnp.zeros(()).dtype if dtype is None else dtype
+    return default_real() if dtype is None else dtype
 
 
 @record

@@ -15,7 +15,6 @@ import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from funcnet.activations.tanh import Tanh
 from funcnet.cases import Case
@@ -28,6 +27,7 @@ from funcnet.layers.dense import Dense
 from funcnet.layers.embedding import Embedding
 from funcnet.layers.sequences import apart, paired, paired_gradient, parted, shape_apart
 from funcnet.records import part, record
+from funcnet.trees import default_real
 
 
 @record
@@ -76,7 +76,7 @@ class Tied(Layer):
     def check_input(self, samples: Any) -> None:
         """Check the tokens, and what the body gets."""
         self.embedding.check_input(samples)
-        shapes, real = self.embedding.out_shape(shapes_of(samples)), jnp.zeros(()).dtype
+        shapes, real = self.embedding.out_shape(shapes_of(samples)), default_real()
         dtypes = real if is_shape(shapes) else (real, samples[1].dtype)
         self.body.check_input(jax.tree.map(jax.ShapeDtypeStruct, shapes, dtypes, is_leaf=is_shape))
         self.out_shape(shapes_of(samples))

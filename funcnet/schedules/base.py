@@ -20,7 +20,7 @@ import numpy as np
 from funcnet.errors import describe, is_concrete, raise_error
 from funcnet.protocols import takes
 from funcnet.records import cast, choice, is_record, record
-from funcnet.trees import is_tree_of_numbers
+from funcnet.trees import default_real, is_tree_of_numbers
 
 LAST = 2**31 - 1  # where the step stays
 
@@ -86,7 +86,7 @@ def clock(step: Any) -> jax.Array:
 
 def real(value: Any, step: jax.Array) -> jax.Array:
     """Return a number, or a step, in the default precision, held from the compiler like every hyper-parameter."""
-    return cast(value, jnp.asarray(step).astype(jnp.zeros(()).dtype))
+    return cast(value, jnp.asarray(step).astype(default_real()))
 
 
 def whole(value: Any, step: jax.Array) -> jax.Array:

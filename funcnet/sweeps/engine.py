@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from funcnet.sweeps.chunks import Chunk, Trial, by_number, gathered, joined, rows_of
@@ -26,6 +25,7 @@ from funcnet.sweeps.store import Finished
 from funcnet.training.experiment import Experiment, endings, stopping_rules
 from funcnet.training.state import NEVER, WINDOW, Data, State
 from funcnet.training.steps import begin
+from funcnet.trees import default_real
 
 SEGMENT_SECONDS = 1.0  # how long the host waits for a segment before it looks again
 
@@ -265,7 +265,7 @@ class Engine:
         tree: Any = jax.tree.structure(shape)
         state = jax.tree.unflatten(tree, [leaves[str(i)] for i in range(tree.num_leaves)])
         state = jax.tree.map(lambda leaf: leaf[None], state)
-        history = {name: np.zeros((1, WINDOW), jnp.zeros(()).dtype) for name in curves}
+        history = {name: np.zeros((1, WINDOW), default_real()) for name in curves}
         state = state._replace(epoch=np.int32(epochs), batch=np.int32(0), step=leaves["step"], history=history)
         self.parked.setdefault(epochs, []).append(Chunk([trial], state, epochs))
 

@@ -24,7 +24,8 @@ from funcnet.io import from_bytes, to_bytes
 from funcnet.results.rows import Row
 from funcnet.sweeps.database import Database
 from funcnet.sweeps.packing import as_json, sealed, unsealed
-from funcnet.training.describe import describe_experiment, real_dtype
+from funcnet.training.describe import describe_experiment
+from funcnet.trees import default_real
 
 FORMAT = "funcnet-sweep-2"
 _TABLES = """
@@ -70,7 +71,7 @@ class Store(Database):
         mine = {
             "format": FORMAT,
             "data": data,
-            "precision": str(real_dtype()),
+            "precision": str(default_real()),
             "platform": jax.default_backend(),
         }
         found = self.about()

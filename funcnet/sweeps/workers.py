@@ -14,9 +14,9 @@ from funcnet.errors import describe, raise_error
 from funcnet.sweeps.chunks import Trial
 from funcnet.sweeps.engine import Engine, Interrupted, Options
 from funcnet.sweeps.store import Finished
-from funcnet.training.describe import real_dtype
 from funcnet.training.experiment import Experiment
 from funcnet.training.state import Data
+from funcnet.trees import default_real
 
 POLL_SECONDS = 0.1  # between two looks for Ctrl-C
 
@@ -57,7 +57,7 @@ def run_elsewhere(
     arrays = jax.tree.map(np.asarray, data)
     names = ("keep", "lanes", "segment", "own_order", "start")
     plain = {name: value for name, value in vars(options).items() if name in names}
-    wide, stop = real_dtype() == np.float64, threading.Event()
+    wide, stop = default_real() == np.float64, threading.Event()
     # The threads of this process see the wish to stop; other processes end their chunks, and nobody waits for them.
     shared = (lambda: stop.is_set() or options.interrupted(),) if isinstance(executor, ThreadPoolExecutor) else ()
     asked: dict[Future[Any], Sequence[Trial]] = {}

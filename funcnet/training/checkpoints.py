@@ -21,7 +21,7 @@ from funcnet.training.describe import describe_experiment
 from funcnet.training.experiment import Experiment
 from funcnet.training.sources import Stream
 from funcnet.training.state import State
-from funcnet.trees import leaves_by_path
+from funcnet.trees import default_real, leaves_by_path
 
 SECONDS = 10.0  # between two checkpoints
 
@@ -29,7 +29,7 @@ SECONDS = 10.0  # between two checkpoints
 def words_of(experiment: Experiment) -> dict[str, Any]:
     """Describe what decides a run's bits: the experiment, but for the number of epochs, and the precision."""
     words: dict[str, Any] = describe_experiment(experiment)
-    return words | {"epochs": None, "precision": str(jnp.zeros(()).dtype)}
+    return words | {"epochs": None, "precision": str(default_real())}
 
 
 def data_words(data: Any) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 
 from funcnet.errors import describe, raise_error
 from funcnet.records import children, is_record, made
+from funcnet.trees import default_real
 
 
 def describe_experiment(node: Any) -> Any:
@@ -99,12 +100,7 @@ def _kinds(module: str, name: str) -> list[Any]:
 
 
 def _digits(value: float) -> float:
-    return float(str(real_dtype().type(value)))
-
-
-def real_dtype() -> np.dtype[Any]:
-    """Return the dtype to which training rounds numbers."""
-    return np.dtype(np.float64 if jax.config.read("jax_enable_x64") else np.float32)
+    return float(str(default_real().type(value)))
 
 
 def hashes(description: dict[str, Any]) -> tuple[str, str]:
@@ -112,7 +108,7 @@ def hashes(description: dict[str, Any]) -> tuple[str, str]:
 
     Trials on one trajectory differ in nothing but when they end.
     """
-    precision = str(real_dtype())
+    precision = str(default_real())
 
     def one(words: dict[str, Any]) -> str:
         return hashlib.sha256(f"{precision} {json.dumps(words, sort_keys=True)}".encode()).hexdigest()[:32]

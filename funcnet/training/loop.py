@@ -4,6 +4,7 @@ Few programs serve all runs of a structure: numbers, seeds and epochs compile no
 so that the host can look after the run; how a run is cut into segments changes no bit of it.
 """
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -80,8 +81,10 @@ def train(
     if start is not None and resume is not None:
         raise_error("a run has one beginning", "got start and resume", "one of them")
     experiment, runner, data = _runner(experiment, train, validation, devices)
-    like = jax.eval_shape(steps.begin, experiment, runner.like)
-    checkpoints.check_frozen(experiment.freeze, like.params)
+    # Shapes are asked for where they are needed alone: tracing takes longer than a short run.
+    like = functools.cache(lambda: jax.eval_shape(steps.begin, experiment, runner.like))
+    if experiment.freeze:
+        checkpoints.check_frozen(experiment.freeze, like().params)
     file = None if checkpoint is None else checkpoints.Checkpoint(checkpoint, given, data)
     state, history = _beginning(given, runner, like, start, resume, file, data)
     loop = _Loop(given, runner, state, history, file, on_epoch)
@@ -109,8 +112,8 @@ class _Loop:
     def run(self, interrupted: Callable[[], bool]) -> Run:
         """Advance by segments until the run ends, or somebody ends it."""
         total, updates, stopped = int(self.experiment.epochs), 1, None
-        epoch, batch = int(self.state.epoch), int(self.state.batch)
-        while epoch < total and not int(self.state.reason) and stopped is None:
+        epoch, batch, reason = self._place()
+        while epoch < total and not reason and stopped is None:
             began = time.perf_counter()
             until = min(epoch + (1 if self.on_epoch else WINDOW), total)
             try:
@@ -120,7 +123,7 @@ class _Loop:
                 self.history = gather_history(self.history, self.state.history, epoch, int(self.state.epoch))
                 error.run = self._finished("source")
                 raise
-            reached, at = int(self.state.epoch), int(self.state.batch)
+            reached, at, reason = self._place()
             seconds = time.perf_counter() - began
             walked = max((reached - epoch) * self.runner.count + at - batch, 1)
             self.history = gather_history(self.history, self.state.history, epoch, reached)
@@ -136,6 +139,11 @@ class _Loop:
             self.file.write(self.state, self.history, now=True)
         self.shown.show(last=True)
         return self._finished(stopped)
+
+    def _place(self) -> tuple[int, int, int]:
+        """Return the epochs that have ended, the batches of the one that is open, and why the run ended, if it did."""
+        epoch, batch, reason = jax.device_get((self.state.epoch, self.state.batch, self.state.reason))
+        return int(epoch), int(batch), int(reason)
 
     def _after(self, epoch: int, reached: int, at: int) -> str | None:
         """Show where the run stands, and tell the user's function of each epoch that has ended."""
@@ -177,10 +185,10 @@ def _check_devices(devices: tuple[Any, ...], experiment: Experiment, samples: in
 
 
 def _beginning(
-    given: Experiment, runner: Any, like: State, start: Any, resume: Any, file: Any, data: Any
+    given: Experiment, runner: Any, like: Callable[[], State], start: Any, resume: Any, file: Any, data: Any
 ) -> tuple[State, dict[str, np.ndarray]]:
     """Return the state and history that a run goes on from."""
-    if file is not None and (found := file.read(like)) is not None:
+    if file is not None and (found := file.read(like())) is not None:
         return found
     if isinstance(resume, Run):
         ours, theirs = checkpoints.words_of(given), checkpoints.words_of(resume.experiment)
@@ -191,5 +199,5 @@ def _beginning(
         return jax.tree.map(jnp.copy, resume.state), dict(resume.history)
     if resume is not None:
         words = {"experiment": checkpoints.words_of(given), "data": checkpoints.data_words(data)}
-        return checkpoints.read_checkpoint(resume, words, like)
-    return runner.begin(None if start is None else checkpoints.starting(start, like.params)), {}
+        return checkpoints.read_checkpoint(resume, words, like())
+    return runner.begin(None if start is None else checkpoints.starting(start, like().params)), {}

@@ -21,6 +21,7 @@ from funcnet.training.experiment import Experiment
 from funcnet.training.sources import SourceError, Stream
 from funcnet.training.state import Data, State
 from funcnet.training.updates import computing, features, in_dtype, read, spread_over
+from funcnet.trees import default_real
 
 
 def options(platform: str) -> dict[str, Any]:
@@ -135,7 +136,7 @@ class Streamed:
         read = self.train.batches(iter(whole[batch:]))
         for number, (x, y, weight) in enumerate(read, start=batch):
             if kept is not None:
-                there = kept[number].astype(jnp.zeros(()).dtype)
+                there = kept[number].astype(default_real())
                 weight = there if weight is None else weight * there.reshape(-1, *[1] * (weight.ndim - 1))
             yield jax.device_put((x, y, weight), self._batch)
 
@@ -149,7 +150,7 @@ class Streamed:
         rows = [np.arange(start, start + size) % samples for start in starts]
         total: Any = None
         for start, (x, y, weight) in zip(starts, self.validation.batches(iter(rows)), strict=True):
-            there = (np.arange(start, start + size) < samples).astype(jnp.zeros(()).dtype)
+            there = (np.arange(start, start + size) < samples).astype(default_real())
             weight = there if weight is None else weight * there.reshape(-1, *[1] * (weight.ndim - 1))
             found = _sums(self.experiment, params, jax.device_put((x, y, weight), self._whole))
             total = found if total is None else jax.tree.map(jnp.add, total, found)

@@ -19,6 +19,7 @@ from funcnet import protocols
 from funcnet.errors import describe, raise_error
 from funcnet.metrics import lower_is_better
 from funcnet.records import Number, choice, integer, is_record, number, part, record
+from funcnet.trees import default_real
 
 
 class StoppingRule:
@@ -187,5 +188,5 @@ def as_rule(rule: Any) -> StoppingRule:
 
 def worst() -> jax.Array:
     """Return the largest number of the default precision: no infinity in a healthy run."""
-    real = jnp.zeros(()).dtype
+    real = default_real()
     return jnp.full((), jnp.finfo(real).max, real)

@@ -23,14 +23,14 @@ from funcnet.layers.base import samples_of
 from funcnet.objective import Terms, penalised, terms
 from funcnet.training.experiment import Experiment
 from funcnet.training.state import Data
-from funcnet.trees import leaves_by_path, map_leaves
+from funcnet.trees import default_real, leaves_by_path, map_leaves
 
 TRANSFORM = 0x7472  # apart from the numbers by which chains fold keys for their layers
 
 
 def real_dtype(experiment: Experiment) -> Any:
     """Return the dtype of the parameters, in which floating features are read."""
-    return jnp.zeros(()).dtype if experiment.dtype is None else jnp.dtype(experiment.dtype)
+    return default_real() if experiment.dtype is None else jnp.dtype(experiment.dtype)
 
 
 def read(experiment: Experiment, x: Any, key: Any = None) -> Any:
@@ -46,6 +46,14 @@ def in_dtype(experiment: Experiment, tree: Any) -> Any:
 
 def features(experiment: Experiment, x: Any) -> Any:
     """Return shapes and dtypes of one sample as the network gets it."""
+    if experiment.transform is None:
+        real = real_dtype(experiment)
+
+        def one(a: Any) -> jax.ShapeDtypeStruct:
+            kept = jax.dtypes.canonicalize_dtype(a.dtype)
+            return jax.ShapeDtypeStruct(a.shape[1:], real if jnp.issubdtype(kept, jnp.floating) else kept)
+
+        return jax.tree.map(one, x)
     two = jax.tree.map(lambda a: jax.ShapeDtypeStruct((2, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype)), x)
     return samples_of(jax.eval_shape(lambda x: read(experiment, x), two))
 
@@ -60,7 +68,7 @@ def take(data: Data, rows: Any, present: Any) -> tuple[Any, Any, Any]:
     x, y, weight = spread(jax.tree.map(of, (data.x, data.y, data.weight)))
     if present is None:
         return x, y, weight
-    real = jnp.zeros(()).dtype
+    real = default_real()
     if weight is None:
         return x, y, present.astype(real)
     return x, y, jnp.where(present.reshape(-1, *[1] * (weight.ndim - 1)), weight, 0)
