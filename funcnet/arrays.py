@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcnet.errors import abridged, check_floating, describe, is_concrete, raise_error
+from funcnet.protocols import fits
 
 _BLOCK = 2**22  # numbers that are looked at together, so that a memory map is never copied whole
 
@@ -43,13 +44,13 @@ def as_array(value: Any, name: str, *, text: bool = False) -> Any:
     must = f"{name} must be an array of numbers"
     if isinstance(value, (jax.Array, jax.core.Tracer)):
         array: Any = value
-    elif isinstance(value, _Sparse):
+    elif fits(value, _Sparse):
         raise_error(must, f"got a sparse {describe(value)}", "x.toarray(), or x.todense()", TypeError)
     elif isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise_error(must, f"got {describe(value)} with masked entries", "x.filled(0.0) and weights", TypeError)
     else:
         try:
-            array = np.asarray(value.to_numpy() if isinstance(value, _Frame) else value)
+            array = np.asarray(value.to_numpy() if fits(value, _Frame) else value)
         except Exception:  # whatever a ragged list, or a tensor on a device or with a gradient, answers
             attempt = "np.asarray(value), with rows of one length; x.detach().cpu().numpy() for a tensor"
             raise_error(must, f"got {describe(value)} that NumPy cannot read", attempt, TypeError)

@@ -207,7 +207,7 @@ def _checked(network: Any, batch: Any, optimizer: Any, loss: Any, dtype: Any) ->
         raise_error("batch must be a whole number", f"got {describe(batch)}", "batch=32", TypeError)
     if batch < 1:
         raise_error("batch must be at least 1", f"got {batch}", "batch=32")
-    if optimizer is not None and not isinstance(optimizer, protocols.Optimizer):
+    if optimizer is not None and not protocols.fits(optimizer, protocols.Optimizer):
         raise_error("optimizer must have init and update", f"got {describe(optimizer)}", "fn.Adam(0.001)", TypeError)
     dtype = jax.dtypes.canonicalize_dtype(float) if dtype is None else jnp.dtype(dtype)
     if not jnp.issubdtype(dtype, jnp.floating):

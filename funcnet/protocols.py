@@ -152,3 +152,18 @@ def takes(method: Callable[..., Any], count: int) -> bool:
     except ValueError:
         return True
     return True
+
+
+def fits(value: Any, *kinds: type) -> bool:
+    """Tell whether a value from anywhere has what a protocol asks for; one that answers with an error has not.
+
+    >>> class Broken:
+    ...     def __getattr__(self, name):
+    ...         raise RuntimeError(name)
+    >>> fits(Broken(), Layer, Loss)
+    False
+    """
+    try:
+        return isinstance(value, kinds)
+    except Exception:
+        return False

@@ -292,6 +292,15 @@ class Hostile:
         raise RuntimeError("no length")
 
 
+class Broken:
+    """An object that answers every question with an error; the answers' order must not matter."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise RuntimeError(f"no {name}")
+
+
 MONSTERS = {
     "nested lists": WIDE.tolist(),
     "an array": WIDE,
@@ -304,6 +313,7 @@ MONSTERS = {
     "bytes": f"{MARK}".encode() * 1000,
     "a sparse matrix": scipy.sparse.csr_matrix(WIDE),
     "an object": Hostile(),
+    "a broken object": Broken(),
     "a class": type("A" * 1000, (), {}),
     "a deep tuple": tuple((MARK,) * 3 for _ in range(2000)),
     "a run's parts": (PARAMS, {"kernel": WIDE}),

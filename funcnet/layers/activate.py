@@ -113,10 +113,10 @@ def as_layer(layer: Any) -> Layer:
         raise_error("a layer must be an instance", f"got the class {layer.__name__}", f"{layer.__name__}(…)", TypeError)
     if isinstance(layer, Activation):
         return Activate(layer)
-    if isinstance(layer, protocols.Layer):
+    if protocols.fits(layer, protocols.Layer):
         _check_arguments(layer)
         return ForeignLayer(layer) if is_tree_of_numbers(layer) else HeldLayer(layer)
-    if isinstance(layer, protocols.Activation) and takes(layer.forward, 1):
+    if protocols.fits(layer, protocols.Activation) and takes(layer.forward, 1):
         return Activate(layer)
     missing = [name for name in ("out_shape", "init", "forward", "backward") if name not in dir(layer)]
     arrived = f"{describe(layer)} has no {', '.join(missing)}" if len(missing) < 4 else f"got {describe(layer)}"

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from funcnet.errors import describe, raise_error, whole_number
+from funcnet.protocols import fits
 
 
 @runtime_checkable
@@ -69,7 +70,7 @@ class SolverOptions(NamedTuple):
 
 def is_sparse(x: Any) -> bool:
     """Tell whether x is a sparse matrix of a kind that is understood."""
-    return isinstance(x, (Compressed, Coordinates))
+    return fits(x, Compressed, Coordinates)
 
 
 def entries(x: Any) -> Entries:
@@ -101,7 +102,7 @@ def check_features(x: Any) -> np.ndarray | Entries:
             raise_error("sparse x must be rows, columns or coordinates of a matrix", "got another form", "x.tocsr()")
         numbers = np.asarray(x.data)
     elif isinstance(x, (list, tuple, str)) or np.asarray(x).dtype == object:
-        attempt = "x.tocsr()" if isinstance(x, Named) else "np.asarray(x, np.float64)"
+        attempt = "x.tocsr()" if fits(x, Named) else "np.asarray(x, np.float64)"
         raise_error("x must be an array", f"got a {type(x).__name__}", attempt, TypeError)
     else:
         x = numbers = np.asarray(x)

@@ -83,7 +83,7 @@ def as_loss(loss: Any) -> Loss:
     """Return the loss with its whole protocol, adopted if it comes from elsewhere; refuse what is no loss in words."""
     if isinstance(loss, Loss):
         return loss
-    if isinstance(loss, type) or not isinstance(loss, protocols.Loss):
+    if isinstance(loss, type) or not protocols.fits(loss, protocols.Loss):
         arrived = f"the class {loss.__name__}" if isinstance(loss, type) else describe(loss)
         raise_error("loss must have forward and backward", f"got {arrived}", "fn.SoftmaxCrossEntropy()", TypeError)
     parameters = inspect.signature(loss.forward).parameters.values()

@@ -138,7 +138,7 @@ def as_optimizer(optimizer: Any, name: str = "optimizer") -> Optimizer:
     """
     if isinstance(optimizer, Optimizer) and is_tree_of_numbers(optimizer):
         return optimizer
-    if isinstance(optimizer, type) or not isinstance(optimizer, protocols.Optimizer):
+    if isinstance(optimizer, type) or not protocols.fits(optimizer, protocols.Optimizer):
         arrived = f"the class {optimizer.__name__}" if isinstance(optimizer, type) else describe(optimizer)
         raise_error(f"{name} must have init and update", f"got {arrived}", "fn.Adam()", TypeError)
     for method, arguments in (("init", ("params",)), ("update", ("gradient", "state", "params"))):

@@ -192,7 +192,7 @@ def as_regularizer(regularizer: Any, name: str = "regularizer") -> Regularizer:
         arrived = f"the class {regularizer.__name__}" if isinstance(regularizer, type) else describe(regularizer)
         raise_error(f"{name} must be a penalty with gradient(params)", f"got {arrived}", "fn.L2(1e-4)", TypeError)
     adopted = (ForeignRegularizer if is_tree_of_numbers(regularizer) else HeldRegularizer)(regularizer)
-    if adopted.proximal and not isinstance(regularizer, protocols.Regularizer):
+    if adopted.proximal and not protocols.fits(regularizer, protocols.Regularizer):
         arrived = f"{describe(regularizer)} has none"
         raise_error(f"a proximal {name} must have prox(params, step)", arrived, "proximal=False", TypeError)
     return adopted

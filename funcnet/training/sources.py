@@ -17,6 +17,7 @@ import numpy as np
 
 from funcnet.arrays import check_set
 from funcnet.errors import describe, raise_error
+from funcnet.protocols import fits
 
 AHEAD = 3  # batches that are read, or wait to be worked on
 
@@ -58,7 +59,7 @@ class Held:
 def is_source(value: Any) -> bool:
     """Tell a source from arrays."""
     arrays = isinstance(value, (tuple, list, dict, str, bytes, np.ndarray, jax.Array))
-    return not arrays and not isinstance(value, type) and isinstance(value, Source)
+    return not arrays and not isinstance(value, type) and fits(value, Source)
 
 
 class Stream:

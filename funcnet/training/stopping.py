@@ -180,7 +180,7 @@ def as_rule(rule: Any) -> StoppingRule:
     """Return the rule, with the protocol filled in around one from elsewhere; raise for what is none."""
     if isinstance(rule, StoppingRule) and is_record(rule):
         return rule
-    if not isinstance(rule, type) and isinstance(rule, protocols.StoppingRule) and is_record(rule):
+    if not isinstance(rule, type) and protocols.fits(rule, protocols.StoppingRule) and is_record(rule):
         return ForeignRule(rule)
     arrived = f"the class {rule.__name__}" if isinstance(rule, type) else describe(rule)
     raise_error("stopping must be records with start and judge", f"got {arrived}", "fn.EarlyStopping(5)", TypeError)
