@@ -22,6 +22,7 @@ def problem(seed=0, samples=50, features=3):
 
 FACTORS = {np.float32: (1e-37, 1.6e-19, 1e-10, 1e6, 1e19, 1e36), np.float64: (1e-300, 1e-160, 1e-30, 1e154, 1e300)}
 EACH = [(dtype, factor) for dtype, factors in FACTORS.items() for factor in factors]
+# All ladders of this file have twelve penalties, like those of single fits, so that they share programs.
 FITS = {
     "lasso": lambda x, y, labels, f, **o: linear.elastic_net(x, y, 0.1 * f, **o),
     "net": lambda x, y, labels, f, **o: linear.elastic_net(x, y, 0.1, l1_ratio=0.5, standardize=True, **o),
@@ -29,8 +30,8 @@ FITS = {
     "logistic": lambda x, y, labels, f, **o: linear.logistic(x, labels, 0.05 * f, **o),
     "logistic, L2": lambda x, y, labels, f, **o: linear.logistic(x, labels, 0.05, l1_ratio=0.0, standardize=True, **o),
     "logistic alone": lambda x, y, labels, f, **o: linear.logistic(x, labels, 0.0, **o),
-    "chosen": lambda x, y, labels, f, **o: linear.elastic_net_path(x, y, count=7, **o),
-    "chosen classes": lambda x, y, labels, f, **o: linear.logistic_path(x, labels, count=7, smallest=0.05, **o),
+    "chosen": lambda x, y, labels, f, **o: linear.elastic_net_path(x, y, count=12, **o),
+    "chosen classes": lambda x, y, labels, f, **o: linear.logistic_path(x, labels, count=12, smallest=0.05, **o),
 }
 
 
@@ -80,13 +81,14 @@ def test_powers_of_two_change_no_bit():
     x, y, labels = problem()
     powers, m = np.array([-600, 40, 500]), -30
     first, second = (
-        linear.elastic_net_path(x, y, standardize=True),
-        linear.elastic_net_path(np.ldexp(x, powers), np.ldexp(y, m), standardize=True),
+        linear.elastic_net_path(x, y, count=12, standardize=True),
+        linear.elastic_net_path(np.ldexp(x, powers), np.ldexp(y, m), count=12, standardize=True),
     )
     np.testing.assert_array_equal(np.ldexp(second.coefficients, powers - m), first.coefficients)
     np.testing.assert_array_equal(np.ldexp(second.gaps, -2 * m), first.gaps)
-    first = linear.logistic_path(x, labels, penalties=[0.1, 0.01])
-    second = linear.logistic_path(np.ldexp(x, -900), labels, penalties=np.ldexp([0.1, 0.01], -900))
+    penalties = np.geomspace(0.1, 0.01, 12)
+    first = linear.logistic_path(x, labels, penalties=penalties)
+    second = linear.logistic_path(np.ldexp(x, -900), labels, penalties=np.ldexp(penalties, -900))
     np.testing.assert_array_equal(np.ldexp(second.coefficients, -900), first.coefficients)
 
 
@@ -235,7 +237,7 @@ def test_a_single_penalty_is_swept_at_least_once():
 @pytest.mark.parametrize("ratio", [0.0, 0.5])
 def test_classes_with_l2_alone_have_coefficients_of_sum_zero(ratio, rng):
     """At the default tolerance; with L1 beside it zeros matter more."""
-    x, labels = rng.standard_normal((60, 4)), rng.integers(0, 3, 60)
+    x, labels = rng.standard_normal((50, 3)), rng.integers(0, 3, 50)
     total = linear.logistic(x, labels, 0.02, l1_ratio=ratio).coefficients.sum(axis=0)
     if ratio == 0:
         assert np.abs(total).max() < 1e-15
@@ -269,7 +271,7 @@ def test_what_has_not_converged_is_said():
 
     assert 0 < objective(fit) - objective(right) <= fit.gap
     with pytest.warns(RuntimeWarning, match="ended above"):
-        linear.logistic_path(x, (y > 0).astype(int), penalties=[0.1, 1e-3], max_sweeps=1)
+        linear.logistic_path(x, (y > 0).astype(int), penalties=np.geomspace(0.1, 1e-3, 12), max_sweeps=1)
 
 
 # --- Segments
@@ -283,7 +285,7 @@ def test_python_comes_by_between_segments(module, monkeypatch):
     y = x @ rng.standard_normal(20) + rng.standard_normal(40)
     y = y if module is regression else (y > 0).astype(int)
     path = linear.elastic_net_path if module is regression else linear.logistic_path
-    options = {"penalties": np.geomspace(1, 1e-2, 9), "tolerance": 1e-10}
+    options = {"penalties": np.geomspace(1, 1e-2, 12), "tolerance": 1e-10}
     right = path(x, y, **options)
     calls = []
     program = module.path_program
@@ -337,15 +339,15 @@ def test_other_dtypes():
 
 def test_results_are_shown_in_a_line():
     """Whatever their size."""
-    x, y, labels = problem(samples=60)
+    x, y, labels = problem()
     assert repr(linear.elastic_net(x, y, 0.1)).startswith("Fit(3 coefficients, 3 not 0, gap ")
-    path = linear.elastic_net_path(x, y, count=50)
-    assert repr(path).startswith("Path(50 penalties from 2.")
-    assert repr(path).endswith("3 coefficients, 50 converged)")
+    path = linear.elastic_net_path(x, y, count=12)
+    assert repr(path).startswith("Path(12 penalties from 2.")
+    assert repr(path).endswith("3 coefficients, 12 converged)")
     assert "2 × 3 coefficients" not in repr(linear.logistic(x, labels, 0.1))
     assert repr(linear.logistic(x, labels + 1, 0.1, intercept=False)).startswith("Fit(3 × 3 coefficients")
-    result = linear.cross_validate(x, y, folds=3, count=5)
-    assert repr(result).startswith("CrossValidation(7 ratios × 5 penalties × 3 folds, best: ratio ")
+    result = linear.cross_validate(x, y, l1_ratios=[0.0], penalties=[1.0, 0.1, 0.01], folds=4)
+    assert repr(result).startswith("CrossValidation(1 ratios × 3 penalties × 4 folds, best: ratio 0")
 
 
 def test_one_default_for_the_mixing_ratio():
