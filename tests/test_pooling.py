@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
+from tests.helpers import quick
 
 # window, stride, pads, shape (samples, *space, channels): side by side, overlapping, with gaps, with ends never read.
 OPTIONS = [
@@ -46,11 +47,16 @@ def by_windows(x, dy, window, stride, pads, kind, count_padding=False):
     return y, dx
 
 
+@quick
+def passes(layer, x, dy):
+    """Return what a layer makes of x forward, and of dy backward, in one program."""
+    y, saved = layer.forward((), x)
+    return y, *layer.backward((), saved, dy)
+
+
 def compared(layer, x, rng, *reference):
-    y, saved = layer.forward((), jnp.asarray(x))
-    assert y.shape[1:] == layer.out_shape(x.shape[1:])
-    dy = rng.normal(size=y.shape)
-    nothing, dx = layer.backward((), saved, jnp.asarray(dy))
+    dy = rng.normal(size=(len(x), *layer.out_shape(x.shape[1:])))
+    y, nothing, dx = passes(layer, x, dy)
     wanted, wanted_dx = by_windows(x, dy, *reference)
     assert nothing == ()
     np.testing.assert_allclose(y, wanted, rtol=1e-12, atol=1e-13)
@@ -83,8 +89,8 @@ def test_the_comparison_notices_a_gradient_that_is_shared_by_ties(rng):
 def test_a_nan_is_the_largest_and_takes_the_gradient(stride):
     x = jnp.asarray([1.0, np.nan, 2.0, 0.0, np.nan, np.nan]).reshape(1, 6, 1)
     layer = fn.MaxPool(2, stride=stride)
-    y, saved = layer.forward((), x)
-    dx = layer.backward((), saved, jnp.arange(1.0, y.size + 1).reshape(y.shape))[1]
+    size = 6 // stride - (stride == 1)
+    y, _, dx = passes(layer, x, jnp.arange(1.0, size + 1).reshape(1, size, 1))
     wanted = [0, 1, 2, 0, 3, 0] if stride == 2 else [0, 3, 3, 0, 9, 0]
     assert np.isnan(y.ravel()).tolist() == ([True, False, True] if stride == 2 else [True, True, False, True, True])
     np.testing.assert_array_equal(dx.ravel(), wanted)
@@ -107,23 +113,20 @@ def test_zeros_of_both_signs_are_equal_and_the_first_takes_all():
     for values in ([-0.0, 0.0], [0.0, -0.0]):
         x = jnp.asarray(values).reshape(1, 2, 1)
         for layer in (fn.MaxPool(2), fn.GlobalMaxPool()):
-            _, saved = layer.forward((), x)
-            dx = layer.backward((), saved, jnp.full(layer.out_shape((2, 1)), 3.0)[None])[1]
+            dx = passes(layer, x, np.full((1, *layer.out_shape((2, 1))), 3.0))[2]
             np.testing.assert_array_equal(dx.ravel(), [3.0, 0.0])
 
 
 def test_global_pools_are_pools_with_one_window(rng):
-    x = jnp.asarray(rng.integers(0, 4, (3, 4, 5, 2)).astype(np.float64)).at[1, 2, 3, 1].set(jnp.nan)
-    dy = jnp.asarray(rng.normal(size=(3, 2)))
+    x, dy = rng.integers(0, 4, (3, 4, 5, 2)).astype(np.float64), rng.normal(size=(3, 2))
+    x[1, 2, 3, 1] = np.nan
     for whole, windowed in (
         (fn.GlobalMaxPool(), fn.MaxPool((4, 5))),
         (fn.GlobalAveragePool(), fn.AveragePool((4, 5))),
     ):
-        y, saved = whole.forward((), x)
-        other, other_saved = windowed.forward((), x)
+        (y, _, dx), (other, _, wanted) = passes(whole, x, dy), passes(windowed, x, dy[:, None, None])
         np.testing.assert_allclose(y, other[:, 0, 0], rtol=1e-14)
-        dx = whole.backward((), saved, dy)[1]
-        np.testing.assert_allclose(dx, windowed.backward((), other_saved, dy[:, None, None])[1], rtol=1e-14)
+        np.testing.assert_allclose(dx, wanted, rtol=1e-14)
 
 
 LAYERS = (
@@ -143,13 +146,12 @@ def test_no_samples_and_lanes(layer, rng):
         y, saved = layer.forward((), x)
         return y, layer.backward((), saved, jnp.cos(y))[1]
 
-    x = jnp.asarray(rng.normal(size=(2, 3, 4, 5, 3)))
-    y, dx = jax.vmap(both)(x)
-    for lane in range(2):
-        np.testing.assert_allclose(y[lane], both(x[lane])[0], rtol=1e-14)
-        np.testing.assert_allclose(dx[lane], both(x[lane])[1], rtol=1e-13)
-    y, dx = both(x[0, :0])
-    assert (y.shape, dx.shape) == ((0, *layer.out_shape((4, 5, 3))), (0, 4, 5, 3))
+    each = quick(lambda x: (jax.vmap(both)(x), both(x[0]), both(x[1]), both(x[0, :0])))
+    (y, dx), *alone, (none, no_dx) = each(rng.normal(size=(2, 3, 4, 5, 3)))
+    for lane, (own, own_dx) in enumerate(alone):
+        np.testing.assert_allclose(y[lane], own, rtol=1e-14)
+        np.testing.assert_allclose(dx[lane], own_dx, rtol=1e-13)
+    assert (none.shape, no_dx.shape) == ((0, *layer.out_shape((4, 5, 3))), (0, 4, 5, 3))
 
 
 @pytest.mark.parametrize(
