@@ -11,6 +11,7 @@ import pytest
 
 import funcnet as fn
 from funcnet.checking import CheckFailed, Report, cases, check
+from funcnet.checking.__main__ import main
 from funcnet.checking.registry import Example
 
 _BATCHES = [
@@ -49,10 +50,20 @@ def test_every_optimizer_keeps_the_protocol(example):
 
 
 def test_the_default_setting_of_jax_is_enough_and_stays():
-    """float32 examples with 64-bit mode off: the check is done in 64 bits all the same, and leaves the mode alone."""
+    """float32 examples with 64-bit mode off: the check is done in 64 bits all the same, and leaves the mode alone.
+
+    And `fn.check` is the function, whatever is imported later.
+    """
     program = (
+        "import funcnet as fn\n"
+        "first = fn.check\n"
+        "import funcnet.checking\n"
+        "import funcnet.checking.registry, funcnet.checking.report\n"
+        "from funcnet.checking import Report, cases, check\n"
+        "assert fn.check is first and callable(fn.check), fn.check\n"
+        "import sys\n"
+        "assert 'sympy' not in sys.modules and 'mpmath' not in sys.modules\n"
         "import jax, jax.numpy as jnp\n"
-        "from funcnet.checking import check\n"
         "from funcnet.activations import Sigmoid\n"
         "r = check(Sigmoid(), jnp.asarray([0.3, -2.0]))\n"
         "assert r.passed and r.working == 'float64', r\n"
@@ -241,21 +252,7 @@ def test_the_same_seed_gives_the_same_report():
     assert other.splitlines()[:-1] != first.splitlines()[:-1]
 
 
-def test_check_is_the_function_whatever_is_imported_later():
-    program = (
-        "import funcnet as fn\n"
-        "first = fn.check\n"
-        "import funcnet.checking\n"
-        "import funcnet.checking.registry, funcnet.checking.report\n"
-        "from funcnet.checking import Report, cases\n"
-        "assert fn.check is first and callable(fn.check), fn.check\n"
-        "import sys\n"
-        "assert 'sympy' not in sys.modules and 'mpmath' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
-
-
-def test_the_command_line_tells_by_its_exit_status(tmp_path):
+def test_the_command_line_tells_by_its_exit_status(tmp_path, monkeypatch, capsys):
     (tmp_path / "mine.py").write_text(
         "import jax.numpy as jnp\n"
         "class Square:\n"
@@ -266,16 +263,15 @@ def test_the_command_line_tells_by_its_exit_status(tmp_path):
         "right, wrong = Square(), Wrong()\n"
     )
 
-    def run(*arguments):
-        command = [sys.executable, "-m", "funcnet.checking", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False)
-
-    good = run("mine:right", "--shape", "5")
-    assert good.returncode == 0, good.stderr
-    assert "PASS" in good.stdout
-    bad = run("mine:right", "mine:wrong")
-    assert bad.returncode == 1
+    command = [sys.executable, "-m", "funcnet.checking", "mine:right", "mine:wrong"]
+    bad = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False)
+    assert bad.returncode == 1, bad.stderr
+    assert "PASS" in bad.stdout
     assert "FAIL" in bad.stdout
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert main(["mine:right", "--shape", "5"]) == 0
+    assert "PASS" in capsys.readouterr().out
 
 
 def test_a_registry_of_one_s_own_is_looped_over():

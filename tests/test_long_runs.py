@@ -1,6 +1,6 @@
 """Training as people run it: interrupted, killed, resumed, from sources, with weights, metrics, starts, frozen parts.
 
-A run killed at random moments is the run that was not: FUNCNET_KILLS=25 kills it that often; the suite does three.
+A run killed at random moments is the run that was not: FUNCNET_KILLS=25 kills it that often; the suite does two.
 """
 
 import io
@@ -222,7 +222,7 @@ def test_kill_9_loses_nothing(tmp_path):
 
     wanted, errors = start("-").communicate(timeout=300)
     assert wanted.startswith("150 epochs"), errors
-    path, rng, kills = tmp_path / "run.checkpoint", np.random.default_rng(), int(os.environ.get("FUNCNET_KILLS", "3"))
+    path, rng, kills = tmp_path / "run.checkpoint", np.random.default_rng(), int(os.environ.get("FUNCNET_KILLS", "2"))
     killed = 0
     for _ in range(10 * kills):
         process = start(path)
