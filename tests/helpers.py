@@ -1,5 +1,6 @@
 """References and measures of error for the tests of elementwise functions."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -19,6 +20,22 @@ def quick(function):
     """Compile a function in little time, for what runs a few times only."""
     options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
     return jax.jit(function, compiler_options=options)
+
+
+@contextlib.contextmanager
+def compiled():
+    """Note the names of the programs that are compiled inside."""
+    names = []
+
+    def listen(event, seconds, **words):
+        if event.endswith("backend_compile_duration"):
+            names.append(words.get("fun_name", ""))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield names
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
 
 
 def symbolic(text: str, rule: Any, symbols: bool = False) -> sympy.Expr:

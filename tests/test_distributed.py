@@ -82,7 +82,6 @@ def test_two_processes_share_one_mesh(tmp_path):
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     out, store = tmp_path / "rows", tmp_path / "sweep.sqlite"
-    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     processes = [
         subprocess.Popen(
             [
@@ -92,7 +91,6 @@ def test_two_processes_share_one_mesh(tmp_path):
                     tests=os.path.dirname(__file__), port=port, process=process, store=str(store), out=str(out)
                 ),
             ],
-            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

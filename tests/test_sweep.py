@@ -18,6 +18,7 @@ from funcnet.sweeps.lanes import programs_for
 from funcnet.sweeps.progress import SweepProgress
 from funcnet.sweeps.store import Store
 from funcnet.training.loop import prepare
+from tests.helpers import compiled
 
 RNG = np.random.default_rng(3)
 X = RNG.standard_normal((50, 6)).astype(np.float32)
@@ -99,22 +100,14 @@ def test_a_fingerprint_sees_one_bit(trials, reference):
 def test_one_program_per_structure():
     """However many experiments, seeds, rates and epochs: one training program a structure."""
     base = fn.replace(BASE, {"network": fn.mlp(9, 3)})  # a structure that no other test has
-    before = programs_for.cache_info().currsize
     few = fn.grid(base, {"seed": range(3), "optimizer.beta2": [0.9, 0.99]})
     many = fn.grid(base, {"seed": range(20), "epochs": [2, 3]})
-    for experiments in (few, many):
-        sweep(experiments)
-    assert programs_for.cache_info().currsize == before + 1
-    programs = programs_for(*engine_arguments(few[0]))
-    assert programs_for.cache_info().currsize == before + 1
-    assert programs.advance._cache_size() == 1
-    sweep([fn.replace(few[0], {"network": fn.mlp(4, 3)})])
-    assert programs_for.cache_info().currsize == before + 2
-
-
-def engine_arguments(example):
-    """What `programs_for` is asked for by a sweep of such experiments."""
-    return jax.tree.structure(example), 4, tuple(jax.local_devices()), True, False
+    with compiled() as names:
+        for experiments in (few, many):
+            sweep(experiments)
+        assert names.count("jit(advance)") == 1
+        sweep([fn.replace(few[0], {"network": fn.mlp(4, 3)})])
+        assert names.count("jit(advance)") == 2
 
 
 @pytest.mark.parametrize(
@@ -422,13 +415,13 @@ def test_halving_does_not_go_with_an_executor(trials):
 
 
 def test_the_plan_counts_programs_exactly():
-    before = programs_for.cache_info().currsize
     trials = fn.grid(BASE, {"network": [fn.mlp(6, 3)], "optimizer": [fn.SGD(0.1)], "seed": range(5)})
     trials += fn.grid(BASE, {"network": [fn.mlp(7, 3)], "seed": range(5)})
     trials += [fn.replace(trials[0], {"data_seed": 4}), trials[0]]
-    ahead = fn.plan(trials, TRAIN, VALIDATION, lanes=4)
-    sweep(trials, test=None)
-    assert len(ahead.programs) == programs_for.cache_info().currsize - before == 2
+    with compiled() as names:
+        ahead = fn.plan(trials, TRAIN, VALIDATION, lanes=4)
+        sweep(trials, test=None)
+    assert len(ahead.programs) == names.count("jit(advance)") == 2
     assert (ahead.trials, ahead.duplicates, ahead.devices) == (11, 1, 2)
     assert sum(program.chunks for program in ahead.programs) == 3
     text = str(ahead)
