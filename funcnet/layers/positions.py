@@ -105,7 +105,7 @@ CASES = (
     Case("ordinary", Positions(5), (_P, _X[0])),
     Case("batch", Positions(5), (_P, _X)),
     Case("batch", Positions(5), (_P, [_X, _X[::-1]])),
-    Case("extreme", Positions(1), ({"table": [[1.0]]}, [[[1e30]], [[-1e30]]]), [[[1e30]], [[-1e30]]]),
+    Case("extreme", Positions(1), ({"table": [[1e30]]}, [[[1e30]], [[-5e29]]]), [[[2e30]], [[5e29]]]),
     Case(
         "known",
         Positions(3),

@@ -235,7 +235,13 @@ CASES = (
         [0.0],
         source="3 − 6/2, curvature (6 − 8)/(3 − 4)",
     ),
-    Case("ordinary", CoordinateDescent(0.5, "random", 2, seed=3), (_W, (_G, _G)), source="drawn: not known by hand"),
+    Case(
+        "ordinary",
+        CoordinateDescent(0.5, "random", 2, seed=3),
+        (_W, (_G, _G)),
+        [0.5, 4.0, 2.0],
+        source="this seed draws the first two, then the last",
+    ),
     Case(
         "extreme",
         CoordinateDescent(0.1, "greedy", 2),
