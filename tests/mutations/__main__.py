@@ -5,6 +5,8 @@ import os
 import sys
 import time
 
+import conftest  # noqa: F401  the suite's way of compiling, which the processes below inherit
+
 from mutations.planted import render, score
 from mutations.suite import judge_registries
 
