@@ -92,7 +92,9 @@ def test_a_group_for_each_channel_is_the_same_written_out_as_a_grouped_convoluti
     y, saved = layer.forward(params, x)
     dy = jnp.asarray(rng.normal(size=y.shape))
     shifted = (y, *layer.backward(params, saved, dy))
+    assert "conv_general_dilated" not in str(jax.make_jaxpr(lambda p: layer.forward(p, x)[0])(params))
     monkeypatch.setattr(convolving, "MOST_TAPS", 0)
+    assert "conv_general_dilated" in str(jax.make_jaxpr(lambda p: layer.forward(p, x)[0])(params))
     grouped = (layer.forward(params, x)[0], *layer.backward(params, saved, dy))
     jax.tree.map(lambda a, b: close(np.asarray(a), np.asarray(b)), shifted, grouped)
 
@@ -111,6 +113,8 @@ def test_lanes_with_kernels_of_their_own_get_their_own_gradients(rng):
     for lane in range(3):
         alone = both(jax.tree.map(lambda a, lane=lane: a[lane], kernels), x[lane], dy[lane])
         jax.tree.map(lambda a, b, lane=lane: close(np.asarray(a[lane]), np.asarray(b)), lanes, alone)
+    found = np.asarray(lanes[1][0]["kernel"])
+    assert all(np.abs(found[a] - found[b]).max() > 0.1 for a, b in ((0, 1), (1, 2), (0, 2))), "lanes share a gradient"
 
 
 def test_no_samples_give_no_outputs_and_zero_gradients():

@@ -61,19 +61,22 @@ def compared(layer, x, rng, *reference):
     assert nothing == ()
     np.testing.assert_allclose(y, wanted, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(dx, wanted_dx, rtol=1e-12, atol=1e-13)
+    return np.asarray(y), np.asarray(dx)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_largest_numbers_and_means_window_by_window(options, rng):
     window, stride, pads, shape = options
     x = rng.normal(size=shape)
-    compared(fn.MaxPool(window, stride=stride, padding=pads), x, rng, window, stride, pads, "max")
+    largest, routed = compared(fn.MaxPool(window, stride=stride, padding=pads), x, rng, window, stride, pads, "max")
+    assert np.count_nonzero(routed) <= largest.size, "a window sends its gradient to more than one place"
     # Few values, so that most windows have ties.
     tied = rng.integers(0, 2, shape).astype(np.float64)
     compared(fn.MaxPool(window, stride=stride, padding=pads), tied, rng, window, stride, pads, "max")
     for count in (False, True):
         layer = fn.AveragePool(window, stride=stride, padding=pads, count_padding=count)
-        compared(layer, x, rng, window, stride, pads, "mean", count)
+        means, _ = compared(layer, x, rng, window, stride, pads, "mean", count)
+        assert np.all(means <= np.maximum(largest, 0))
 
 
 def test_the_comparison_notices_a_gradient_that_is_shared_by_ties(rng):

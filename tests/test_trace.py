@@ -178,11 +178,17 @@ def test_whole_numbers_and_trees_are_traced(rng):
 
 
 def test_numbers_that_follow_the_data_are_traced(rng):
+    """A running mean stands in the trace with gradient 0; with a key the batch's own is taken away."""
     network = fn.Chain(fn.Dense(4), Centred(), fn.tanh)
-    params = network.init(jax.random.key(0), (3,))
+    dense, _, nothing = network.init(jax.random.key(0), (3,))
+    params = (dense, {"mean": jnp.asarray(rng.normal(size=4))}, nothing)
     x, y = jnp.asarray(rng.normal(size=(5, 3))), jnp.asarray(rng.normal(size=(5, 4)))
-    for key in (None, jax.random.key(3)):
-        agree(trace(network, fn.MeanSquaredError(), params, x, y, key=key), network, params, x, y, key)
+    h = np.asarray(x) @ np.asarray(dense["kernel"]) + np.asarray(dense["bias"])[None]
+    for key, mean in ((None, np.asarray(params[1]["mean"])), (jax.random.key(3), h.mean(axis=0))):
+        t = trace(network, fn.MeanSquaredError(), params, x, y, key=key)
+        agree(t, network, params, x, y, key)
+        assert float(t.loss) == pytest.approx(np.mean((np.tanh(h - mean[None]) - np.asarray(y)) ** 2), rel=1e-12)
+        np.testing.assert_array_equal(t["dmean 2"], np.zeros(4))
 
 
 def test_a_notebook_shows_the_table(example):
