@@ -77,9 +77,9 @@ def checked_job(
 def checked_start(experiments: Sequence[Experiment], data: Data, start: Any) -> dict[str, np.ndarray]:
     """Check parameters to begin from against the network of every structure; return them by the paths of leaves."""
     given: dict[str, Any] = {}
-    for example in dict.fromkeys(canonical(experiment).network for experiment in experiments):
-        one = next(experiment for experiment in experiments if canonical(experiment).network == example)
-        given = starting(start, jax.eval_shape(begin, canonical(one), data).params)
+    # Numbers of a network, such as dropout rates, change no shape: one experiment of each structure is asked.
+    for one in {jax.tree.structure(canonical(e).network): canonical(e) for e in reversed(experiments)}.values():
+        given = starting(start, jax.eval_shape(begin, one, data).params)
     return {path: np.asarray(leaf) for path, leaf in given.items()}
 
 
