@@ -80,6 +80,10 @@ def transformer(
     Kernels and tables begin normal with a deviation of 0.02, divided by √(2 depth) in the last layer of each residual,
     so that their sum over all blocks keeps its size.
 
+    Conventions are GPT-2's: normalisations before each part with ε = 10⁻⁵, GELU in its form with tanh. Beside it in
+    PyTorch, logits, gradients and steps of AdamW agree to 10⁻¹⁰, where PyTorch's decay is given kernels and tables
+    alone; of the keys' bias the gradient is 0 here, and rounding there. `experiments/record_gpt.py` has it written out.
+
     Args:
         vocabulary: how many tokens there are.
         width: numbers for each token, throughout.
