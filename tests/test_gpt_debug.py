@@ -73,14 +73,15 @@ def test_logits_loss_gradients_and_ten_steps(way, monkeypatch):
 
     def step(carry, _):
         params, state = carry
-        found = terms(NETWORK, loss, params, tokens, labels)
+        found = terms(NETWORK, loss, params, tokens, labels, predicts=way == "logits")
         updates, state = optimizer.update(found.gradient, state, params)
         return (jax.tree.map(jnp.add, params, updates), state), found.loss
 
     def whole(params):
-        found = terms(NETWORK, loss, params, tokens, labels)
+        found = terms(NETWORK, loss, params, tokens, labels, predicts=way == "logits")
         (last, _), losses = jax.lax.scan(step, (params, optimizer.init(params)), None, length=10)
         after = loss(NETWORK.apply(last, tokens), labels)
+        assert (found.prediction is None) == (way == "blocks")
         return NETWORK.apply(params, tokens), found.loss, found.gradient, jnp.append(losses, after)
 
     z, value, gradient, losses = quick(whole)(params)
