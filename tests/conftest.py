@@ -13,7 +13,8 @@ import threading
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0"
-    " --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false",
+    " --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false"
+    " --xla_cpu_parallel_codegen_split_count=1",
 )
 # The worker processes of one run share what they compile: the first process makes a folder, all others inherit it.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:

@@ -8,12 +8,20 @@ import jax
 import jax.numpy as jnp
 import mpmath
 import numpy as np
+import pytest
 import sympy
 
 from funcnet.records import children, replace
 
 # Enough digits for 1 + erf(z/√2) at the z where it underflows float32, and for 1 + e^z likewise.
 DIGITS = 90
+
+
+def sampled(values, always):
+    """Return the parameters of a loop: those that `always` chooses run in each run, all others by `pytest -m every`."""
+    rest = pytest.mark.every
+    rows = [(value, value if isinstance(value, tuple) else (value,)) for value in values]
+    return [pytest.param(*row, marks=() if always(value) else rest) for value, row in rows]
 
 
 def quick(function):

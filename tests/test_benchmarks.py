@@ -6,6 +6,7 @@ from experiments.benchmarks import networks, page
 from experiments.benchmarks.timing import Aim, Probe, race
 
 
+@pytest.mark.every
 @pytest.mark.filterwarnings("default")  # those of the peers
 @pytest.mark.parametrize("group", page.GROUPS)
 def test_a_group_runs_at_toy_size(group, as_users_run_it, monkeypatch):

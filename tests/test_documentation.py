@@ -27,6 +27,7 @@ MODULES = ["funcnet"] + [
 ]
 
 
+@pytest.mark.every
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_docstrings(name, as_users_run_it):
     """Run the examples of one module."""
@@ -54,6 +55,7 @@ def test_quick_start_has_two_commands():
     assert len(re.findall(r"^```", section, re.M)) == 4
 
 
+@pytest.mark.every
 @pytest.mark.parametrize("page", [page for page in PAGES if pages.runs(page)])
 def test_code_of_pages_runs(page, tmp_path, monkeypatch, as_users_run_it):
     """The Python blocks of a page run one after the other, as a reader would paste them, and print what it shows."""

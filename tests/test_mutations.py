@@ -14,10 +14,13 @@ from funcnet.checking import cases, check
 from funcnet.checking.evidence import Evidence
 from funcnet.checking.programs import Programs
 from funcnet.checking.subject import subject_of
+from tests.helpers import sampled
 
 _SEED = 11
 _EXAMPLES = cases("activations", "losses", "regularizers", "layers")
 _GROUPS = sorted({example.group for example in _EXAMPLES})
+# Some of each kind in each run; CI judges all, and by the command at every example.
+_ALWAYS = ("conv", "dropout", "elu", "huber", "l1", "softmax")
 
 
 def _form(example):
@@ -26,7 +29,7 @@ def _form(example):
     return re.sub(r"reduction='\w+'", "", repr(example.rule)), str(kinds)
 
 
-@pytest.mark.parametrize("group", _GROUPS)
+@pytest.mark.parametrize("group", sampled(_GROUPS, lambda group: group in _ALWAYS))
 def test_all_planted_bugs_are_rejected_and_the_rules_accepted(group):
     """The rule in each of its settings; each mutant on every example on which its numbers differ, not just on one.
 

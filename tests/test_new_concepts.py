@@ -66,10 +66,12 @@ def test_nothing_is_left_behind():
         assert module.__name__ not in sys.modules
 
 
+@pytest.mark.every
 def test_the_loops_of_the_suite_meet_every_new_concept(tmp_path):
     files = sorted(set.union(*LOOPS.values()))
     words = {kind: {name, name.replace("_", "")} for kind, name in sources()}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.new_concepts", f"--junitxml={tmp_path / 'found.xml'}"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "", "-p", "tests.new_concepts"]
+    command += [f"--junitxml={tmp_path / 'found.xml'}"]
     # Of the networks, which try each activation with each loss, the new activation with the new loss.
     pair = " and ".join(f"({' or '.join(sorted(words[kind]))})" for kind in ("activations", "losses"))
     chosen = f"({' or '.join(sorted(set.union(*words.values())))}) and (not test_backprop_against or {pair})"

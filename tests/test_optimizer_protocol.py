@@ -24,7 +24,7 @@ from funcnet.optimizers import (
 )
 from funcnet.optimizers.foreign import ForeignOptimizer, HeldOptimizer
 from funcnet.records import Number, number
-from tests.helpers import quick
+from tests.helpers import quick, sampled
 
 RULES = {
     f"{m.__name__.split('.')[-1]}-{i}": c.rule
@@ -32,6 +32,7 @@ RULES = {
     for i, c in enumerate({jax.tree.structure(c.rule): c for c in m.CASES}.values())
 }
 EACH = pytest.mark.parametrize("name", RULES)
+SOME = pytest.mark.parametrize("name", sampled(RULES, lambda name: name.endswith("-0")))
 PARAMS = {"kernel": jnp.asarray([[0.5, -0.25, 2.0]]), "bias": jnp.asarray([1.0])}
 SLOPE = {"kernel": jnp.asarray([[3.0, -0.5, 0.125]]), "bias": jnp.asarray([0.75])}
 
@@ -83,7 +84,7 @@ def test_parameters_are_real_numbers(dtype):
 # The clock.
 
 
-@EACH
+@SOME
 def test_the_clock_stops(name):
     """Around 2³¹ updates the count stays at its end, and updates and state are finite."""
     rule = RULES[name]
@@ -153,7 +154,7 @@ def along(rule: Any, rate: Any, slope: Any) -> Any:
     return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(params))
 
 
-@EACH
+@SOME
 def test_hypergradients_are_finite(name):
     """Whoever differentiates updates by a rate or a gradient gets numbers, also where the gradient is exactly 0."""
     ends = functools.partial(along, RULES[name])

@@ -541,6 +541,7 @@ print(memory("VmHWM") - before, fn.plan(trials, train, lanes=16).bytes)
 """
 
 
+@pytest.mark.every
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="measures memory as Linux reports it")
 def test_the_plan_predicts_memory():
     """The bytes that a plan predicts are within 25 % of what a sweep of its own process then takes."""
