@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from funcnet.optimizers import *
     from funcnet.regularizers import *
     from funcnet.schedules import *
+    from funcnet.torch import from_torch, to_torch
 else:
     for kind in (activations, layers, losses, metrics, optimizers, regularizers, schedules):
         globals().update({name: vars(kind)[name] for name in kind.PUBLIC})
@@ -108,6 +109,7 @@ __all__ = [
     "elu",
     "evaluate",
     "finish",
+    "from_torch",
     "gelu",
     "global_norm",
     "generate",
@@ -146,6 +148,7 @@ __all__ = [
     "sweep",
     "sweep_folds",
     "tanh",
+    "to_torch",
     "trace",
     "train",
     "use_compilation_cache",
@@ -154,7 +157,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load the linear models when they are asked for: networks do without them, and import faster."""
+    """Load what networks do without when it is asked for: so importing is faster."""
     if name == "linear":
         return importlib.import_module("funcnet.linear")
+    if name in ("from_torch", "to_torch"):
+        return vars(importlib.import_module("funcnet.torch"))[name]
     raise AttributeError(f"module 'funcnet' has no attribute {name!r}")
