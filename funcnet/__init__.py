@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from funcnet.losses import *
     from funcnet.metrics import *
     from funcnet.optimizers import *
+    from funcnet.presets import preset
     from funcnet.regularizers import *
     from funcnet.schedules import *
     from funcnet.torch import from_torch, to_torch
@@ -55,6 +56,7 @@ else:
     for kind in (activations, layers, losses, metrics, optimizers, regularizers, schedules):
         globals().update({name: vars(kind)[name] for name in kind.PUBLIC})
     del kind
+    from funcnet.presets import preset
 
 # Activations that are made without arguments stand ready as instances.
 elu = ELU()
@@ -132,6 +134,7 @@ __all__ = [
     "part",
     "paths",
     "plan",
+    "preset",
     "record",
     "regularizers",
     "relu",

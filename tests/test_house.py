@@ -19,7 +19,7 @@ FLOORS = (
     "errors trees keys protocols cases fields records arrays targets text registry files outlines io interrupts"
     " status figures",
     "activations losses metrics regularizers optimizers schedules layers data",
-    "objective fused",
+    "objective fused presets",
     "training",
     "results",
     "sweeps",

@@ -24,6 +24,7 @@ from funcnet.layers.initializers import LeCun as LeCun
 from funcnet.layers.initializers import Orthogonal as Orthogonal
 from funcnet.layers.initializers import RandomNormal as RandomNormal
 from funcnet.layers.initializers import RandomUniform as RandomUniform
+from funcnet.layers.initializers import VarianceScaling as VarianceScaling
 from funcnet.layers.layer_norm import LayerNorm as LayerNorm
 from funcnet.layers.lstm import LSTM as LSTM
 from funcnet.layers.max_pool import MaxPool as MaxPool

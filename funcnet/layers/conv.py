@@ -27,7 +27,7 @@ from funcnet.errors import check_floating, describe, raise_error
 from funcnet.keys import fold
 from funcnet.layers.base import Layer, Shape
 from funcnet.layers.convolving import correlate, to_input, to_kernel
-from funcnet.layers.initializers import Filled, initializer_for
+from funcnet.layers.initializers import Filled, drawn_bias, initializer_for
 from funcnet.layers.windows import Windows, check_channels_last, check_numbers, check_padding, check_space, windows
 from funcnet.records import choice, part, record, replace
 
@@ -102,7 +102,7 @@ class Conv(Layer):
         shape = (*self._frame(in_shape[:-1]).window, in_shape[-1] // self.groups, self.features)
         params = {"kernel": draw(key, shape, dtype)}
         if self.bias:
-            params["bias"] = self.bias_init(fold(key, 1), (self.features,), dtype)
+            params["bias"] = drawn_bias(self.bias_init, fold(key, 1), (self.features,), shape, dtype)
         return params
 
     def feeding(self, activation: Any) -> "Conv":

@@ -28,7 +28,7 @@ from funcnet.keys import fold
 from funcnet.layers.base import Layer, Shape
 from funcnet.layers.conv import images, numbers
 from funcnet.layers.convolving import correlate, to_input, to_kernel
-from funcnet.layers.initializers import Filled, initializer_for
+from funcnet.layers.initializers import Filled, drawn_bias, initializer_for
 from funcnet.layers.windows import Windows, check_channels_last, check_numbers, check_padding, check_space, each_axis
 from funcnet.records import choice, part, record, replace
 
@@ -108,10 +108,10 @@ class ConvTranspose(Layer):
         self.out_shape(in_shape)
         draw = self.kernel_init or initializer_for(None)
         window = each_axis(self.window, len(in_shape) - 1, "ConvTranspose.window")
-        drawn = draw(key, (*window, in_shape[-1], self.features), dtype)  # in × out, as initializers count them
-        params = {"kernel": jnp.swapaxes(drawn, -1, -2)}
+        shape = (*window, in_shape[-1], self.features)  # in × out, as initializers count them
+        params = {"kernel": jnp.swapaxes(draw(key, shape, dtype), -1, -2)}
         if self.bias:
-            params["bias"] = self.bias_init(fold(key, 1), (self.features,), dtype)
+            params["bias"] = drawn_bias(self.bias_init, fold(key, 1), (self.features,), shape, dtype)
         return params
 
     def feeding(self, activation: Any) -> "ConvTranspose":

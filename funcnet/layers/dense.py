@@ -24,7 +24,7 @@ from funcnet.cases import Case
 from funcnet.errors import check_floating, describe, raise_error
 from funcnet.keys import fold
 from funcnet.layers.base import Layer, Shape, check_init
-from funcnet.layers.initializers import Filled, initializer_for
+from funcnet.layers.initializers import Filled, drawn_bias, initializer_for
 from funcnet.records import choice, part, record, replace
 
 NARROW = 64  # outputs; measured: 2 to 12 times as fast for 10 of them, no faster from 64 on
@@ -55,10 +55,10 @@ class Dense(Layer):
         """Draw the kernel (in × out) and the bias (out)."""
         check_init(key, in_shape)
         self.out_shape(in_shape)
-        draw = self.kernel_init or initializer_for(None)
-        params = {"kernel": draw(key, (in_shape[-1], self.width), dtype)}
+        draw, shape = self.kernel_init or initializer_for(None), (in_shape[-1], self.width)
+        params = {"kernel": draw(key, shape, dtype)}
         if self.bias:
-            params["bias"] = self.bias_init(fold(key, 1), (self.width,), dtype)
+            params["bias"] = drawn_bias(self.bias_init, fold(key, 1), (self.width,), shape, dtype)
         return params
 
     def feeding(self, activation: Any) -> "Dense":

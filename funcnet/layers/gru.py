@@ -63,7 +63,7 @@ class GRU(Recurrent):
         """Draw the kernels and the biases."""
         params = super().init(key, in_shape, dtype)
         if self.reset_after:
-            params["recurrent_bias"] = self.bias_init(fold(key, 3), (3 * self.width,), dtype)
+            params["recurrent_bias"] = self._bias(fold(key, 3), dtype)
         return params
 
     def advance(self, params: Any, a: jax.Array, state: State) -> tuple[State, Any]:

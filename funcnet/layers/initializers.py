@@ -12,9 +12,11 @@ He         2 / n_in                              the forward pass, ReLU         
 LeCun      1 / n_in                              the forward pass, SELU, tanh   LeCun et al. 1998, §4.6
 =========  ====================================  =============================  =========================
 
-`Orthogonal` keeps the length of what is multiplied by it again and again, as recurrent kernels are.
+`VarianceScaling` takes any factor and any fan, as its namesakes in Keras and JAX do. `Orthogonal` keeps the length of
+what is multiplied by it again and again, as recurrent kernels are.
 
-`distribution` is "uniform" on ±√(3 variance) or "normal". A dense layer without an initializer takes the one that the
+`distribution` is "uniform" on ±√(3 variance), "normal", or "truncated": a normal one without what is beyond two
+deviations, made wider so that its variance is the same. A dense layer without an initializer takes the one that the
 activation after it names (`Activation.INITIALIZER`), Glorot uniform where none follows.
 
 >>> import jax
@@ -23,21 +25,31 @@ activation after it names (`Activation.INITIALIZER`), Glorot uniform where none 
 (400, 300) 1.0
 """
 
+import functools
 import math
+import operator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from funcnet.activations.base import Activation
-from funcnet.keys import normal, uniform
-from funcnet.records import Number, cast, choice, number, record
+from funcnet.keys import fold, normal, uniform
+from funcnet.records import Number, cast, choice, number, part, record
 from funcnet.trees import default_real
+
+DISTRIBUTIONS = ("uniform", "normal", "truncated")
+_INSIDE = math.erf(2**0.5)  # how much of a normal distribution is within two deviations
+# The deviation of what is within: its variance is 1 − 2a φ(a)/P for the cut a = 2.
+_CUT = (1 - 4 * math.exp(-2) / (2 * math.pi) ** 0.5 / _INSIDE) ** 0.5
 
 
 def _draw(key: jax.Array, shape: tuple[int, ...], dtype: Any, distribution: str, variance: float) -> jax.Array:
     if distribution == "normal":
         return normal(key, shape).astype(dtype) * jnp.asarray(variance**0.5, dtype)
+    if distribution == "truncated":
+        within = jax.lax.erf_inv(_INSIDE * (2 * uniform(key, shape) - 1)).astype(dtype)
+        return within * jnp.asarray((2 * variance) ** 0.5 / _CUT, dtype)
     return _symmetric(key, shape, dtype) * jnp.asarray((3 * variance) ** 0.5, dtype)
 
 
@@ -64,7 +76,7 @@ def _dtype(dtype: Any) -> Any:
 class Glorot:
     r"""Variance 2 / (n_in + n_out)."""
 
-    distribution: str = choice(default="uniform", options=("uniform", "normal"))
+    distribution: str = choice(default="uniform", options=DISTRIBUTIONS)
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Draw a kernel (…, in, out)."""
@@ -75,7 +87,7 @@ class Glorot:
 class He:
     r"""Variance 2 / n_in."""
 
-    distribution: str = choice(default="normal", options=("uniform", "normal"))
+    distribution: str = choice(default="normal", options=DISTRIBUTIONS)
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Draw a kernel (…, in, out)."""
@@ -86,11 +98,69 @@ class He:
 class LeCun:
     r"""Variance 1 / n_in."""
 
-    distribution: str = choice(default="normal", options=("uniform", "normal"))
+    distribution: str = choice(default="normal", options=DISTRIBUTIONS)
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Draw a kernel (…, in, out)."""
         return _draw(key, shape, _dtype(dtype), self.distribution, 1 / max(fans(shape)[0], 1))
+
+
+@record
+class VarianceScaling:
+    r"""Variance scale / n, n one of the fans of the kernel, or of the kernel beside it where it draws a bias.
+
+    A scale of 1/3 and "uniform" is uniform on ±1/√n: PyTorch's dense layers, kernel and bias. A recurrent layer's bias
+    is beside the recurrent kernel.
+
+    Args:
+        scale: at least 0.
+        fan: "in", "out" or "mean", which is (n_in + n_out)/2.
+        distribution: "truncated", "normal" or "uniform".
+
+    """
+
+    scale: Number = number(default=1.0, at_least=0)
+    fan: str = choice(default="in", options=("in", "out", "mean"))
+    distribution: str = choice(default="truncated", options=DISTRIBUTIONS)
+
+    def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
+        """Draw a kernel (…, in, out)."""
+        return self.beside(key, shape, shape, dtype)
+
+    def beside(self, key: jax.Array, shape: tuple[int, ...], kernel: tuple[int, ...], dtype: Any) -> jax.Array:
+        """Draw an array for which the fans of a kernel count."""
+        before, after = fans(kernel)
+        n = {"in": before, "out": after, "mean": (before + after) / 2}[self.fan]
+        found = _draw(key, shape, _dtype(dtype), self.distribution, 1 / max(n, 1))
+        return found * jnp.sqrt(cast(self.scale, found))
+
+
+@record
+class Summed:
+    r"""The sum of several draws: one bias that does the work of two."""
+
+    initializer: Any = part()
+    count: int = choice(default=2, at_least=1)
+
+    def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
+        """Draw an array."""
+        return self.beside(key, shape, shape, dtype)
+
+    def beside(self, key: jax.Array, shape: tuple[int, ...], kernel: tuple[int, ...], dtype: Any) -> jax.Array:
+        """Draw an array for which the fans of a kernel count."""
+        draws = (drawn_bias(self.initializer, fold(key, i), shape, kernel, dtype) for i in range(self.count))
+        return functools.reduce(operator.add, draws)
+
+
+@record
+class Joint:
+    r"""The kernels of all gates of a recurrent layer as one, (in, k·width), by its fans; else each is by itself."""
+
+    initializer: Any = part()
+
+    def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
+        """Draw the kernel (in, k·width)."""
+        return self.initializer(key, shape, dtype)
 
 
 @record
@@ -148,7 +218,13 @@ class Filled:
         return jnp.full(shape, jnp.asarray(self.value, _dtype(dtype)))
 
 
-INITIALIZERS = (Glorot, He, LeCun, RandomNormal, RandomUniform, Orthogonal, Filled)
+def drawn_bias(draw: Any, key: jax.Array, shape: tuple[int, ...], kernel: tuple[int, ...], dtype: Any) -> jax.Array:
+    """Draw a bias; where its law depends on fans, those of the kernel beside it, of a shape (…, in, out), count."""
+    beside = isinstance(draw, (VarianceScaling, Summed))
+    return draw.beside(key, shape, kernel, dtype) if beside else draw(key, shape, dtype)
+
+
+INITIALIZERS = (Glorot, He, LeCun, VarianceScaling, RandomNormal, RandomUniform, Orthogonal, Filled)
 _BY_NAME = {"glorot": Glorot(), "he": He(), "lecun": LeCun()}
 
 

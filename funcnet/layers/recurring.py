@@ -29,7 +29,7 @@ import jax.numpy as jnp
 from funcnet.errors import describe, raise_error
 from funcnet.keys import fold
 from funcnet.layers.base import Layer, check_init, one_array_of_floats, shapes_of
-from funcnet.layers.initializers import Filled, Glorot, Orthogonal
+from funcnet.layers.initializers import Filled, Glorot, Joint, Orthogonal, drawn_bias
 from funcnet.layers.sequences import (
     apart,
     blanked,
@@ -99,18 +99,22 @@ class Recurrent(Layer):
         parted(x, self.label)
 
     def init(self, key: jax.Array, in_shape: Any, dtype: Any = None) -> dict[str, jax.Array]:
-        """Draw input kernel, recurrent kernel and bias, each gate's block by itself."""
+        """Draw input kernel, recurrent kernel and bias, each gate's block by itself unless they are `Joint`."""
         check_init(key, in_shape)
         self.out_shape(in_shape)
         features = shape_apart(in_shape, self.label)[0][-1]
-        bias = self.bias_init(fold(key, 2), (self.blocks * self.width,), dtype)
         return {
             "input": self._by_gate(self.input_init, fold(key, 0), features, dtype),
             "recurrent": self._by_gate(self.recurrent_init, fold(key, 1), self.width, dtype),
-            "bias": bias,
+            "bias": self._bias(fold(key, 2), dtype),
         }
 
+    def _bias(self, key: jax.Array, dtype: Any) -> jax.Array:
+        return drawn_bias(self.bias_init, key, (self.blocks * self.width,), (self.width, self.width), dtype)
+
     def _by_gate(self, draw: Any, key: jax.Array, rows: int, dtype: Any) -> jax.Array:
+        if isinstance(draw, Joint):
+            return draw(key, (rows, self.blocks * self.width), dtype)
         each = jax.vmap(lambda gate: draw(fold(key, gate), (rows, self.width), dtype))(jnp.arange(self.blocks))
         return jnp.moveaxis(each, 0, 1).reshape(rows, self.blocks * self.width)
 

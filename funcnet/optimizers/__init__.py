@@ -26,4 +26,4 @@ from funcnet.optimizers.wrapper import Wrapper as Wrapper
 from funcnet.registry import public_names, registry
 
 REGISTRY = registry(__name__)
-PUBLIC = public_names(__name__, "preset")
+PUBLIC = public_names(__name__)
