@@ -27,6 +27,13 @@ OPTIMIZERS = {
 }
 PENALTIES = ("regularizer.l1", "regularizer.l2", "network.layers.2.rate")
 REGULARIZATION = {"none": (0.0, 0.0, 0.0), "L1": (3e-4, 0.0, 0.0), "L2": (0.0, 1e-3, 0.0), "dropout": (0.0, 0.0, 0.3)}
+COLUMNS = {
+    "network.layers.1": "activation",
+    "optimizer.learning_rate": "rate",
+    "regularizer.l1": "L1",
+    "regularizer.l2": "L2",
+    "network.layers.2.rate": "dropout",
+}
 
 
 def experiments(seeds, epochs):
@@ -144,7 +151,7 @@ def main():
     print_best(results)
     results.to_csv(options.out / "table.csv")
     draw(results, options.out / "learning_curves.png")
-    results.report(options.out / "report.html")
+    results.report(options.out / "report.html", COLUMNS, select="validation_accuracy", title="Handwritten digits")
     print(
         f"\n{len(results)} trials in {time.perf_counter() - started:.0f} s; table.csv, learning_curves.png and "
         f"report.html are in {options.out}/"

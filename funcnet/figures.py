@@ -11,6 +11,7 @@ from funcnet.errors import raise_error
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6bb1", "#7f7f7f")
 BAD = "#d62728"
 INK = "#23272d"  # of text and axes; the report gives it the colour of the page's text
+PAPER = "#fffffe"  # below text on lines; the report gives it the colour of the page
 
 STYLE = {
     "font.size": 10.0,

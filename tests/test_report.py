@@ -16,6 +16,7 @@ import pytest
 
 import funcnet as fn
 from funcnet.results import report
+from funcnet.results.report import figures
 from funcnet.results.rows import Row
 from funcnet.results.table import Results
 
@@ -95,11 +96,65 @@ def test_page_is_well_formed_and_loads_nothing():
     # A clipping rectangle without a size would hide all that is drawn.
     clips = re.findall(r"<clipPath[^>]*>\s*<rect([^>]*)", text)
     assert all('width="' in clip and 'height="' in clip for clip in clips)
-    assert page.tags.count("script") == 1
+    assert page.tags.count("script") == 2  # the curves as data, and the program
+    assert ("script", "type", "application/json") in page.attributes
     assert "link" not in page.tags
     assert ("html", "lang", "en") in page.attributes
-    assert page.tags.count("button") == len(results().table()) + 1
+    # Readers of the screen: tables are captioned, their heads say of what they are, pictures have a name.
+    assert page.tags.count("caption") == page.tags.count("table") == 2
+    scopes = [value for tag, name, value in page.attributes if (tag, name) == ("th", "scope")]
+    assert len(scopes) == page.tags.count("th") == page.tags.count("button")
+    pictures = page.tags.count("svg")
+    assert sum(pair == ("svg", "role", "img") for pair in page.attributes) == page.tags.count("figcaption") == pictures
+    assert sum(name == "aria-labelledby" and tag == "svg" for tag, name, _ in page.attributes) == pictures
     assert "24 trials: 22 ran all epochs, 1 diverged, 1 waiting; 2.3 s of training" in page.texts
+
+
+def test_the_page_begins_with_settings_and_says_what_it_is(monkeypatch):
+    """Means over the seeds by hand, chosen on validation; what varies, data, command; the user's names for columns."""
+    monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
+    found = results(bad=(3,))
+    found.origin = {"data": "train: 1077 × 64 float32", "command": "python <study>.py"}
+    text = report.render(found.named({"optimizer.learning_rate": "rate"}), title="Study")
+    page = Page(text)
+    table = found.table()
+    groups = [np.flatnonzero([i // 3 == k and i != 3 for i in range(24)]) for k in range(8)]
+    means = [table["validation_loss"][rows].mean() for rows in groups]
+    best = int(np.argmin(means))
+    start = page.cells.index(table["network"][3 * best])
+    expected = [f"{table['optimizer.learning_rate'][3 * best]:g}", f"{means[best]:.4g} ± 0.25", "3", "0"]
+    assert page.cells[start + 1 : start + 5] == expected
+    assert page.cells[start + 5].startswith(f"{means[best] + 0.1:.4g} ± ")
+    assert text.index('id="settings"') < text.index("What the sweep is") < text.index('id="rows"')
+    for words in (
+        "Study",
+        "rate",
+        "train: 1077 × 64 float32",
+        "python <study>.py",
+        "0.0001, 0.001, 0.01, 0.1",
+        "0, 1, 2",
+    ):
+        assert words in page.texts, words
+    assert "8-relu-3, 16-tanh-8-tanh-3" in page.texts
+    assert "optimizer.learning_rate" not in page.texts
+    # Without repetitions there is nothing to average; without a test set the page warns.
+    assert 'id="settings"' not in report.render(results().part(np.arange(0, 24, 3)))
+    with pytest.raises(ValueError, match="select must be a metric"):
+        report.render(found, select="loss")
+
+
+def test_the_page_keeps_curves_thinned(monkeypatch):
+    """Long curves lose epochs between the first and the last; what is not finite is null; a tag stays text."""
+    monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
+    text = report.render(results(bad=(3,), waiting=(5,), epochs=1001))
+    kept = json.loads(re.search(r'id="curves">(.*?)</script>', text)[1])
+    assert kept["names"] == ["train_loss", "validation_loss"]
+    assert sorted(map(int, kept["rows"])) == [i for i in range(24) if i != 5]
+    curve = results(epochs=1001).curves(4)["validation_loss"]
+    values = kept["rows"]["4"]["values"][1]
+    np.testing.assert_allclose(values, curve[np.floor(np.arange(120) * 1000 / 119 + 0.5).astype(int)], rtol=1e-3)
+    assert kept["rows"]["4"]["epochs"] == 1001
+    assert kept["rows"]["3"]["values"][1][1:] == [None] * 119
 
 
 def test_what_comes_from_a_sweep_is_text():
@@ -108,7 +163,7 @@ def test_what_comes_from_a_sweep_is_text():
     found.rows[:] = [row._replace(stopped=NASTY, metrics=row.metrics | {NASTY: 0.5}) for row in found.rows]
     text = report.render(found)
     page = Page(text)
-    assert page.tags.count("script") == 1
+    assert page.tags.count("script") == 2
     assert page.cells.count(NASTY) == len(found)
     assert NASTY in page.texts
 
@@ -121,7 +176,7 @@ def test_names_in_figures_are_text():
     found = results()
     rows = [row._replace(metrics=row.metrics | {NASTY: 0.5 + k}) for k, row in enumerate(found.rows)]
     figure = plots.metric_against(Results(found.experiments, rows, found.curves, found.params), NASTY, "network")
-    drawn = "<div>" + report.svg(figure, "f") + "</div>"
+    drawn = "<div>" + figures.svg(figure, "f", NASTY) + "</div>"
     page = Page(drawn)
     assert "script" not in page.tags
     assert NASTY in [text.strip() for text in page.texts]
@@ -140,7 +195,7 @@ def test_a_large_table_shows_the_best_rows():
     text = report.render(Results(trials, rows, lambda i: {"validation_loss": np.ones(1)}, lambda i: None))
     assert "best 2,000 of 2,100 rows by validation_loss" in text
     assert "results.to_csv(" in text
-    numbers = [int(n) for n in re.findall(r'<tr[^>]*data-stopped[^>]*><td class="number" data-value="(\d+)"', text)]
+    numbers = [int(n) for n in re.findall(r'<tr[^>]*data-stopped[^>]*><th scope="row"><button[^>]*>(\d+)<', text)]
     assert numbers == list(range(2099, 99, -1))
 
 
@@ -157,11 +212,11 @@ def test_the_file_is_whole_or_not_there(tmp_path, monkeypatch):
     target = tmp_path / "report.html"
     target.write_text("old")
 
-    def fail(results):
+    def fail(results, **options):
         raise OSError("no")
 
     with monkeypatch.context() as patch:
-        patch.setattr(report, "render", fail)
+        patch.setattr(report.page, "render", fail)
         with pytest.raises(OSError, match="no"):
             results().report(target)
     assert target.read_text() == "old"
@@ -172,7 +227,7 @@ def test_the_file_is_whole_or_not_there(tmp_path, monkeypatch):
 
 def test_without_matplotlib_the_page_says_what_is_missing(monkeypatch):
     """The table needs no extra."""
-    monkeypatch.setattr(report.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
     page = Page(report.render(results()))
     assert any("Figures need matplotlib" in text for text in page.texts)
     assert "svg" not in page.tags
@@ -252,12 +307,15 @@ def test_figures_name_near_misses():
 # -- the page in a browser --------------------------------------------------------------------------------
 
 
+QUIET = [f"--disable-{part}" for part in ("gpu", "quic", "background-networking", "component-update", "sync")]
+
+
 class Browser:
     """A session of the WebDriver protocol: the few commands that a reader's hands need."""
 
     def __init__(self, port, program, profile):
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        arguments = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
+        arguments = ["--headless", "--no-sandbox", "--no-first-run", *QUIET, f"--user-data-dir={profile}"]
         options = {"binary": program, "args": [*arguments, "--window-size=1400,1000"]}
         wishes = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
         self.path = "/session"
@@ -303,45 +361,129 @@ def browser():
         yield found
 
 
-def column_of(browser, number):
-    """Return what the visible rows show in a column, from top to bottom."""
-    rows = "[...document.querySelectorAll('#rows tbody tr')].filter(row => row.offsetParent !== null)"
-    return browser.run(f"return {rows}.map(row => row.cells[{number}].textContent)")
+def shown(browser, table, name):
+    """Return what the visible rows of a table show in a column, from top to bottom."""
+    script = f"""
+        const table = document.getElementById("{table}"), heads = [...table.tHead.rows[0].cells];
+        const place = heads.findIndex(head => head.textContent === "{name}");
+        const rows = [...table.tBodies[0].rows].filter(row => row.offsetParent !== null && row.cells.length > 1);
+        return rows.map(row => row.cells[place].textContent);"""
+    return browser.run(script)
 
 
-def test_the_table_sorts_and_filters_in_a_browser(browser, tmp_path):
-    """Clicks on a header sort by number or text, NaN last both ways; words filter; the console stays silent."""
-    found = results(bad=(3,), waiting=(5,))
-    found.rows[6] = found.rows[6]._replace(stopped=NASTY)
-    path = pathlib.Path(tmp_path, "report.html")
-    found.report(path)
+def sort(browser, table, name):
+    """Click the head of a column, and return how the page says it is sorted."""
+    heads = browser.run(f"return [...document.querySelectorAll('#{table} thead th')].map(head => head.textContent)")
+    head = f"#{table} thead th:nth-child({heads.index(name) + 1})"
+    browser.click(f"{head} button")
+    return browser.run(f"return document.querySelector('{head}').getAttribute('aria-sort')")
+
+
+def filtered(browser, table, words):
+    """Type a filter, and return the shown rows and what the page says of them."""
+    browser.run(f"document.getElementById('{table}-filter').value = ''")
+    browser.type(f"#{table}-filter", words)
+    said = browser.run(f"return document.getElementById('{table}-shown').textContent")
+    return list(map(int, shown(browser, table, "row" if table == "rows" else "setting"))), said
+
+
+def visit(browser, found, folder, width=1400, names=None):
+    """Open the report of results in a window of a width."""
+    path = pathlib.Path(folder, "report.html")
+    found.report(path, names)
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.ask("POST", "/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": size})
     browser.ask("POST", "/url", {"url": path.as_uri()})
 
-    columns = ["row", *found.table()]
-    place = columns.index("validation_loss")
-    head = f"#rows thead th:nth-child({place + 1})"
+
+def silent(browser):
+    """Tell that the page loaded nothing and complained of nothing."""
+    complaints = [entry for entry in browser.ask("POST", "/se/log", {"type": "browser"}) if entry["level"] == "SEVERE"]
+    return browser.run("return performance.getEntriesByType('resource').length") == 0 and complaints == []
+
+
+def test_tables_sort_and_filter_in_a_browser(browser, tmp_path, monkeypatch):
+    """By number or text, NaN last both ways; by words, comparisons, both; what is not understood is said."""
+    monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
+    found = results(bad=(3,), waiting=(5,))
+    found.rows[6] = found.rows[6]._replace(stopped=NASTY)
+    visit(browser, found, tmp_path, names={"optimizer.learning_rate": "learning rate"})
     losses = found.table()["validation_loss"]
     order = [str(i) for i in np.argsort(np.where(np.isnan(losses), np.inf, losses), kind="stable") if i not in (3, 5)]
-    assert column_of(browser, 0) == [str(i) for i in range(24)]
-    browser.click(f"{head} button")
-    assert browser.run(f"return document.querySelector('{head}').getAttribute('aria-sort')") == "ascending"
-    assert column_of(browser, 0) == [*order, "3", "5"]
-    browser.click(f"{head} button")
-    assert browser.run(f"return document.querySelector('{head}').getAttribute('aria-sort')") == "descending"
-    assert column_of(browser, 0)[-2:] == ["3", "5"]
-    shown = [float(text) for text in column_of(browser, place)[:-2]]
-    assert shown == sorted(shown, reverse=True)
-
-    text = f"#rows thead th:nth-child({columns.index('network') + 1}) button"
-    browser.run(f"document.querySelector('{text}').focus()")
-    browser.type(text, "\ue007")  # the Enter key
+    assert shown(browser, "rows", "row") == [str(i) for i in range(24)]
+    assert sort(browser, "rows", "validation_loss") == "ascending"
+    assert shown(browser, "rows", "row") == [*order, "3", "5"]
+    assert sort(browser, "rows", "validation_loss") == "descending"
+    assert shown(browser, "rows", "row")[-2:] == ["3", "5"]
+    numbers = [float(text) for text in shown(browser, "rows", "validation_loss")[:-2]]
+    assert numbers == sorted(numbers, reverse=True)
+    assert sort(browser, "rows", "network") == "ascending"
     assert browser.run("return document.querySelectorAll('[aria-sort]').length") == 1
-    assert column_of(browser, columns.index("network")) == ["8-relu-3"] * 12 + ["16-tanh-8-tanh-3"] * 12
+    assert shown(browser, "rows", "network") == ["8-relu-3"] * 12 + ["16-tanh-8-tanh-3"] * 12
 
-    browser.type("#filter", "tanh 0.001")
-    assert column_of(browser, 0) == ["15", "16", "17"]
-    assert browser.run("return document.getElementById('shown').textContent") == "3 of 24 rows"
+    sort(browser, "rows", "row")
+    good = np.flatnonzero(losses < 0.5).tolist()
+    cases = {
+        "tanh 0.001": ([15, 16, 17], "3 of 24 rows"),
+        "validation_loss < 0.5": (good, f"{len(good)} of 24 rows: validation_loss < 0.5"),
+        "loss<0.5": (good, f"{len(good)} of 24 rows: validation_loss < 0.5"),
+        "< 0.5": (good, f"{len(good)} of 24 rows: validation_loss < 0.5"),
+        "network = 8-relu-3, seed >= 2": ([2, 5, 8, 11], "4 of 24 rows: network = 8-relu-3, seed >= 2"),
+        "tanh learning rate = 1% seed != 1": ([18, 20], "2 of 24 rows: learning rate = 1%, seed != 1"),
+        "stopped ~ verg": ([3], "1 of 24 rows: stopped ~ verg"),
+        "elu": ([], "0 of 24 rows"),  # a word begins a word, as ReLU does not begin one of LeakyReLU
+        "colour = red": (list(range(24)), "no column is named colour"),
+        "seed >": (list(range(24)), "seed > which value?"),
+    }
+    for words, (rows, said) in cases.items():
+        assert filtered(browser, "rows", words) == (rows, said), words
+        invalid = browser.run("return document.getElementById('rows-filter').getAttribute('aria-invalid')")
+        assert invalid == str(" of 24" not in said).lower()
+    assert silent(browser)
 
-    assert browser.run("return document.querySelectorAll('script').length") == 1
-    assert browser.run("return performance.getEntriesByType('resource').length") == 0
-    assert [entry for entry in browser.ask("POST", "/se/log", {"type": "browser"}) if entry["level"] == "SEVERE"] == []
+
+def test_a_click_shows_learning_curves_in_a_browser(browser, tmp_path, monkeypatch):
+    """Of a row and of a setting, by mouse or key, with a name for those who do not see them; again, and they go."""
+    monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
+    found = results(bad=(3,))
+    visit(browser, found, tmp_path)
+    browser.click("#rows tbody tr:nth-child(5) td:nth-child(3)")
+    line = "document.querySelector('#rows-detail polyline[data-name=validation_loss]').getAttribute('points')"
+    points = [tuple(map(float, pair.split(","))) for pair in browser.run(f"return {line}").split()]
+    curve = found.curves(4)["validation_loss"]
+    assert len(points) == len(curve)
+    # Heights fall as the numbers do, in equal proportion, or that of their logarithms.
+    heights, scale = np.asarray(points)[:, 1], np.log if curve.max() >= 5 * curve.min() / 2 else np.asarray
+    steps, expected = np.diff(heights), -np.diff(scale(curve))
+    assert np.corrcoef(steps, expected)[0, 1] > 0.999
+    label = browser.run("return document.querySelector('#rows-detail svg').getAttribute('aria-label')")
+    assert label.startswith(f"validation_loss of row 4: from {curve[0]:.3g} to {curve[-1]:.3g} in 6 epochs")
+    assert browser.run("return document.querySelectorAll('#rows [aria-expanded=true]').length") == 1
+    browser.click("#rows tbody tr:nth-child(5) td:nth-child(3)")
+    assert browser.run("return document.getElementById('rows-detail')") is None
+
+    browser.run("document.querySelector('#settings tbody button').focus()")
+    browser.type("#settings tbody button", "\ue007")  # the Enter key
+    assert browser.run("return document.querySelectorAll('#settings-detail polyline').length") == 2 * 3
+    said = browser.run("return document.querySelector('#settings-detail p').textContent")
+    members = found.summary().members[0]
+    assert said == f"Learning curves of setting 1, 3 of its 3 runs (rows {', '.join(map(str, members))})."
+    browser.type("#settings tbody button", "\ue00c")  # the Escape key
+    assert browser.run("return document.getElementById('settings-detail')") is None
+    assert silent(browser)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_fits_a_window_in_a_browser(browser, tmp_path, width):
+    """Nothing but tables and figures scrolls sideways, each in its own box; settings stay while metrics scroll."""
+    visit(browser, results(bad=(3,), waiting=(5,)), tmp_path, width)
+    browser.run("document.querySelector('#rows tbody tr:nth-child(2)').click()")
+    assert browser.run("return document.scrollingElement.scrollWidth <= innerWidth")
+    place = "[...document.querySelectorAll('#rows tbody tr:nth-child(1) > *')].map(c => c.getBoundingClientRect().x)"
+    before = browser.run(f"return {place}")
+    browser.run("document.getElementById('rows').parentElement.scrollLeft = 120")
+    after = browser.run(f"return {place}")
+    if browser.run("const f = document.getElementById('rows').parentElement; return f.scrollWidth > f.clientWidth"):
+        assert after[0] == before[0]
+        assert after[-1] < before[-1]
+    assert silent(browser)

@@ -357,6 +357,93 @@ def test_what_cannot_be_joined():
         fn.Results.joined({0: one}, "seed")
 
 
+# -- two settings -----------------------------------------------------------------------------------------
+
+RATE = "optimizer.learning_rate"
+
+
+def paired(losses=((0.30, 0.50, 0.40, 0.60), (0.35, 0.52, 0.47, 0.61)), **kinds):
+    """Return two rates with four seeds."""
+    changes = [{RATE: rate, "seed": seed} for rate in (0.1, 0.2) for seed in (5, 6, 7, 8)]
+    rows = [row(i, loss, validation_accuracy=1 - loss) for i, loss in enumerate(np.ravel(losses))]
+    return sweep(changes, [kinds.get(f"row{i}", found) for i, found in enumerate(rows)])
+
+
+def test_two_settings_by_hand():
+    """Differences −0.05, −0.02, −0.07, −0.01: mean −0.0375, deviation √(0.002275/3), t 3.182446 of three degrees."""
+    found = paired().compare({RATE: 0.1}, {RATE: 0.2})
+    half_width = 3.182446305 * math.sqrt(0.002275 / 3) / 2
+    assert found.difference == pytest.approx(-0.0375)
+    assert found.half_width == pytest.approx(half_width, rel=1e-8)
+    assert found.interval == (pytest.approx(-0.0375 - half_width), pytest.approx(-0.0375 + half_width))
+    assert found.better == ""
+    np.testing.assert_allclose(found.values[:, 0], [0.3, 0.5, 0.4, 0.6])
+    assert "validation_loss, 4 pairs by seed" in str(found)
+    assert "a − b: -0.0375 ± 0.044 (95 % half width); no difference shown" in str(found)
+    # Pairs tell what means alone do not: shifted by one number each, however far the seeds lie apart.
+    losses = np.asarray([0.1, 0.5, 0.9, 0.3])
+    shifted = paired((losses, losses + [0.1, 0.11, 0.1, 0.09]))
+    assert shifted.compare({RATE: 0.1}, {RATE: np.float32(0.2)}).better == "a"
+    assert shifted.compare({RATE: 0.2}, {RATE: 0.1}).better == "b"
+    assert shifted.compare({RATE: 0.2}, {RATE: 0.1}, "validation_accuracy").better == "b"
+    summary = shifted.summary()
+    assert shifted.compare(summary.best, summary.setting(1)).a == {RATE: 0.1}
+    twice = Results(shifted.experiments * 2, shifted.rows * 2, shifted.curves, shifted.params)
+    assert len(twice.compare({RATE: 0.2}, {RATE: 0.1}).values) == 4
+
+
+def test_settings_that_cannot_be_compared():
+    """Each in a sentence that says which column, value or pair; none is left out in silence."""
+    results = paired()
+    lost = paired(row6=row(6, stopped="waiting"))
+    bad = paired(row1=row(1, 9.0, "diverged"))
+    alone = sweep([{RATE: 0.1}, {RATE: 0.2}, {RATE: 0.3, "seed": 1}], [row(i, 1.0) for i in range(3)])
+    cases = (
+        (lost, {RATE: 0.1}, {RATE: 0.2}, r"run of a and one of b.*b has no run with seed 7"),
+        (bad, {RATE: 0.1}, {RATE: 0.2}, r"a has no finite validation_loss with seed 6"),
+        (results, {RATE: 0.1}, {RATE: 0.3}, r"b must be a setting of the sweep.*Try: one of 0\.1, 0\.2"),
+        (results, {}, {RATE: 0.2}, r"a must be one setting.*differ in optimizer\.learning_rate: 0\.1, 0\.2"),
+        (results, {RATE: 0.1}, {RATE: 0.1}, r"a and b must be two settings"),
+        (results, {"rate": 0.1}, {RATE: 0.1}, r"a must name fields that vary.*learning_rate"),
+        (alone, {RATE: 0.1}, {RATE: 0.2}, r"at least two pairs"),
+        (results, {RATE: "0.1"}, {RATE: 0.2}, r"no row has optimizer"),
+    )
+    for found, a, b, match in cases:
+        with pytest.raises(ValueError, match=match) as caught:
+            found.compare(a, b)
+        assert len(str(caught.value)) <= 300
+    with pytest.raises(TypeError, match=r"values by column.*summary\.best"):
+        results.compare(0, 1)
+    with pytest.raises(ValueError, match="over must be a field that varies"):
+        results.compare({RATE: 0.1}, {RATE: 0.2}, over="data_seed")
+
+
+# -- names ------------------------------------------------------------------------------------------------
+
+
+def test_columns_have_the_names_that_are_given():
+    """In tables, summaries, comparisons, by either name; what a network's name gives away stays hidden."""
+    changes = [{"network": fn.mlp(*[8] * depth, 3), "seed": s} for depth in (1, 2) for s in range(2)]
+    results = sweep(changes, [row(i, 1.0 / (i + 1)) for i in range(4)])
+    named = results.named({"network": "net", "seed": "start", "optimizer.learning_rate": "does not vary"})
+    assert named.telling_fields() == ["net", "start"]
+    assert named.repeats() == ["start"]
+    assert named.path_of("net") == "network"
+    assert named.summary("start").best["net"] == "8-relu-8-relu-3"
+    assert "net=8-relu-3" in str(named.compare({"net": "8-relu-3"}, {"net": "8-relu-8-relu-3"}, over="start"))
+    assert named.named({"net": "n"}).path_of("n") == "network"
+    assert results.telling_fields() == ["network", "seed"]
+    hidden = next(name for name in results.fields() if name not in ("network", "seed"))
+    assert results.named({hidden: "shown"}).telling_fields() == ["network", "shown", "seed"]
+    with pytest.raises(ValueError, match=r"got 'sed'\. Try: one of seed"):
+        results.named({"sed": "start"})
+    for name in ("network", "train_loss", "epochs"):
+        with pytest.raises(ValueError, match="a name of its own"):
+            results.named({"seed": name})
+    with pytest.raises(TypeError, match="text by dotted path"):
+        results.named({"seed": 3})
+
+
 # -- words and files --------------------------------------------------------------------------------------
 
 NASTY = ["<script>alert(1)</script>", "=1+1", "-2", "@sum", "+3", "\tx", 'a "b" & c', "$x$"]

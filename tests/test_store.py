@@ -48,6 +48,8 @@ def test_a_store_opens_as_results(made):
     """Experiments, metrics, curves and parameters, without data and without training."""
     path, results = made
     opened = fn.open_results(path)
+    assert opened.origin == results.origin
+    assert set(opened.origin) >= {"data", "devices", "versions", "finished"}
     order = np.argsort([experiment.seed for experiment in opened.experiments])
     assert [fingerprints(opened)[i] for i in order] == fingerprints(results)
     assert [opened.experiment(int(i)) for i in order] == TRIALS

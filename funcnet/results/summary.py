@@ -36,6 +36,7 @@ class Summary:
     waiting   the trials that have not run, which count nowhere
     halved    the runs that halving ended, whose metrics are of fewer epochs
     values    for each metric: mean, sample standard deviation and 95 % half width, over runs that did not fail
+    members   the row numbers of each group's runs
     """
 
     over: tuple[str, ...]
@@ -48,6 +49,7 @@ class Summary:
     waiting: int
     halved: int
     values: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
+    members: tuple[np.ndarray, ...] = ()
 
     def __len__(self) -> int:
         return len(self.count)
@@ -68,7 +70,11 @@ class Summary:
                 f"{int(self.failures.sum())} of {int(self.count.sum())} runs failed and {self.waiting} have not run",
                 "a smaller learning rate, or the same sweep again with its store",
             )
-        return {name: column[0] for name, column in self.settings.items()}
+        return self.setting(0)
+
+    def setting(self, number: int) -> dict[str, Any]:
+        """Return the settings of a group, 0 for the best; `results.compare` takes two of them."""
+        return {name: column[number] for name, column in self.settings.items()}
 
     @property
     def best_held_out(self) -> dict[str, tuple[float, float]]:
@@ -167,6 +173,7 @@ def summarise(results: Trials, over: tuple[str, ...], select: str, report: str |
         waiting=len(first) - len(ran),
         halved=sum(results.rows[number].stopped == "halved" for number in ran),
         values={name: (v[order, 0], v[order, 1], v[order, 2]) for name, v in values.items()},
+        members=tuple(members[place] for place in order),
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from funcnet.errors import describe, raise_error
 from funcnet.figures import import_extra
 from funcnet.results.cells import cells, write_csv
+from funcnet.results.compare import Comparison, compared
 from funcnet.results.plots import heat_map, learning_curves, metric_against, parallel_coordinates
 from funcnet.results.report import write_report
 from funcnet.results.rows import LEADING
@@ -33,6 +34,7 @@ class Results(Trials):
         curves: a function from a row number to arrays by epoch.
         params: a function from a row number to the parameters of the best epoch.
         labels: further columns of what the experiments do not say, such as the fold that a row was trained on.
+        origin: lines of text by name about what the sweep was: data, devices, versions, date, command.
 
     >>> import funcnet as fn
     >>> from funcnet.results.rows import Row
@@ -88,7 +90,11 @@ class Results(Trials):
         labels: dict[str, list[Any]] = {name: [label for label, _, _ in places]}
         for older in dict.fromkeys(older for part in parts.values() for older in part.labels):
             labels[older] = [part.labels[older][i] if older in part.labels else "" for _, part, i in places]
-        return cls([part.experiments[i] for _, part, i in places], rows, source.curves, source.params, labels)
+        origin = {}
+        for line in dict.fromkeys(line for part in parts.values() for line in part.origin):
+            told = list(dict.fromkeys(part.origin[line] for part in parts.values() if line in part.origin))
+            origin[line] = "; ".join(told[:3]) + (f"; and {len(told) - 3} more" if len(told) > 3 else "")
+        return cls([part.experiments[i] for _, part, i in places], rows, source.curves, source.params, labels, origin)
 
     def summary(
         self,
@@ -110,15 +116,55 @@ class Results(Trials):
         """
         return summarise(self, (over,) if isinstance(over, str) else tuple(over), select, report)
 
+    def compare(
+        self,
+        a: Mapping[str, Any],
+        b: Mapping[str, Any],
+        metric: str = "validation_loss",
+        over: str | tuple[str, ...] = "seed",
+    ) -> Comparison:
+        """Compare two settings by pairs of runs, such as those of one seed: the mean of a − b and its 95 % interval.
+
+        What is compared was better chosen before it was looked at: of two settings picked out of many for their means,
+        the difference flatters the first; compare those by a metric that had no part in the choice.
+
+        Args:
+            a: a setting, values by column: `summary.best`, `summary.setting(1)`, or {"optimizer": "Adam"}; together
+                with `over` it must leave nothing open that varies.
+            b: another one.
+            metric: a column that was measured.
+            over: the fields that pair the runs.
+
+        Raises:
+            ValueError, TypeError: for a column or value that is not there, a setting whose rows differ in more than
+                `over`, fewer than two pairs, and pairs of which a run is missing or failed: to leave them out would
+                flatter the setting that failed.
+
+        >>> import funcnet as fn
+        >>> from funcnet.results.rows import Row
+        >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.1))
+        >>> trials = fn.grid(line, {"optimizer.learning_rate": [0.1, 0.2], "seed": [0, 1]})
+        >>> losses = (0.5, 0.75, 0.25, 0.625)
+        >>> rows = [Row(str(i), "epochs", 20, 19, None, 0.1, {"train_loss": loss}) for i, loss in enumerate(losses)]
+        >>> results = fn.Results(trials, rows, curves=lambda i: {}, params=lambda i: None)
+        >>> print(results.compare({"optimizer.learning_rate": 0.1}, {"optimizer.learning_rate": 0.2}, "train_loss"))
+        train_loss, 2 pairs by seed
+        a: optimizer.learning_rate=0.1; mean 0.625
+        b: optimizer.learning_rate=0.2; mean 0.4375
+        a − b: 0.1875 ± 0.79 (95 % half width); no difference shown, 0 is in the interval
+
+        """
+        return compared(self, a, b, metric, (over,) if isinstance(over, str) else tuple(over))
+
     # -- figures and files ----------------------------------------------------------------------------------
 
     def plot_learning_curves(self, metric: str | None = None, by: str | None = None) -> Any:
         """Return a figure; see `funcnet.results.plots.learning_curves`."""
         return learning_curves(self, metric, by)
 
-    def plot_metric_against(self, metric: str, path: str) -> Any:
+    def plot_metric_against(self, metric: str, path: str, by: str | None = None) -> Any:
         """Return a figure; see `funcnet.results.plots.metric_against`."""
-        return metric_against(self, metric, path)
+        return metric_against(self, metric, path, by)
 
     def plot_heat_map(self, metric: str, x: str, y: str) -> Any:
         """Return a figure; see `funcnet.results.plots.heat_map`."""
@@ -128,9 +174,33 @@ class Results(Trials):
         """Return a figure; see `funcnet.results.plots.parallel_coordinates`."""
         return parallel_coordinates(self, metric)
 
-    def report(self, path: str | os.PathLike[str]) -> None:
-        """Write one HTML file with figures and a table, which needs no network."""
-        write_report(self, path)
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        names: Mapping[str, str] | None = None,
+        *,
+        select: str | None = None,
+        over: str | tuple[str, ...] | None = None,
+        title: str = "Sweep",
+    ) -> None:
+        """Write one HTML file for any browser, which needs no network.
+
+        First what was chosen and what the sweep is; the settings, averaged over what repeats them; figures; all rows,
+        which sort and filter. A click on a setting or a row shows its learning curves.
+
+        Args:
+            path: of the file.
+            names: names of columns, as `named` takes them.
+            select: the metric by which settings are ranked and chosen; None is validation loss, else validation
+                accuracy, else training loss, whichever is there first.
+            over: the fields of repetitions; None is the seeds and folds that vary.
+            title: of the page.
+
+        Raises:
+            ValueError, TypeError: as `named` and `summary` do.
+
+        """
+        write_report(self if names is None else self.named(names), path, select=select, over=over, title=title)
 
     def to_pandas(self) -> Any:
         """Return the table as a `pandas.DataFrame`."""

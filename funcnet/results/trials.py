@@ -10,15 +10,17 @@ A loss is no common measure of trials that were trained on different losses: eac
 objective of trials whose penalties differ. To choose by such a column is refused.
 """
 
+import copy
 import math
 import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from funcnet.errors import raise_error
+from funcnet.errors import describe, raise_error
+from funcnet.records import paths
 from funcnet.results.checks import best_first, require_name
 from funcnet.results.rows import ENDINGS, METRICS, Row, Table
 from funcnet.results.varying import judged_apart, varying_fields
@@ -37,6 +39,7 @@ class Trials:
         curves: Callable[[int], dict[str, np.ndarray]],
         params: Callable[[int], Any],
         labels: Mapping[str, Sequence[Any]] | None = None,
+        origin: Mapping[str, str] | None = None,
     ) -> None:
         if len(experiments) != len(rows):
             raise_error(
@@ -47,7 +50,9 @@ class Trials:
         self.experiments, self.rows = list(experiments), list(rows)
         self._curves, self._params = curves, params
         self.labels = {name: _column(values) for name, values in (labels or {}).items()}
+        self.origin = dict(origin or {})
         self._columns: Table | None = None
+        self._paths: dict[str, str] = {}  # of columns that have another name
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -59,7 +64,8 @@ class Trials:
         if self._columns is None:
             columns = varying_fields(self.experiments) if self.experiments else {}
             columns = {f"experiment.{path}" if path in ENDINGS else path: column for path, column in columns.items()}
-            columns = self.labels | columns
+            given = {path: name for name, path in self._paths.items()}
+            columns = {given.get(path, path): column for path, column in (self.labels | columns).items()}
             for name in self.metrics():
                 values = [row.metrics.get(name, math.nan) for row in self.rows]
                 columns[name] = np.asarray(values, np.float64)
@@ -84,9 +90,20 @@ class Trials:
         metrics = set(self.metrics())
         return [name for name in self.table() if name not in metrics and name not in ENDINGS]
 
+    def path_of(self, name: str) -> str:
+        """Return the dotted path of a column that may have another name."""
+        return self._paths.get(name, name)
+
+    def repeats(self) -> list[str]:
+        """List the fields that tell repetitions of one setting apart: seeds and folds."""
+        ends = {name: self.path_of(name).rsplit(".", 1)[-1] for name in self.fields()}
+        return [name for name, end in ends.items() if end in ("seed", "data_seed", "fold")]
+
     def telling_fields(self) -> list[str]:
         """List the fields without those that the name of a part above gives away, as 64-relu-10 gives its widths."""
-        table, fields = self.table(), self.fields()
+        shown = {self.path_of(name): name for name in self.fields()}
+        table = {path: self.table()[name] for path, name in shown.items()}
+        fields = list(table)
 
         def given_away(field: str) -> bool:
             steps = field.split(".")
@@ -97,12 +114,54 @@ class Trials:
                     return True
             return False
 
-        return [field for field in fields if not given_away(field)]
+        return [name for path, name in shown.items() if name in self._paths or not given_away(path)]
 
     def telling_table(self) -> Table:
         """Return the columns without fields that others give away."""
         hidden = set(self.fields()) - set(self.telling_fields())
         return {name: column for name, column in self.table().items() if name not in hidden}
+
+    def named(self, names: Mapping[str, str]) -> Self:
+        """Return the same results with columns under other names, in tables, summaries, figures and files.
+
+        Args:
+            names: a name for each dotted path, as {"optimizer.learning_rate": "rate"}; of paths that do not vary there
+                is no column, and their names wait for a sweep where they do.
+
+        Raises:
+            TypeError, ValueError: for a path that no experiment has, or a name that is taken.
+
+        """
+        if not isinstance(names, Mapping) or not all(isinstance(name, str) and name for name in names.values()):
+            must = "names must be text by dotted path"
+            raise_error(must, f"got {describe(names)}", '{"optimizer.learning_rate": "rate"}', TypeError)
+        fields = self.fields()
+        for path in names:
+            if path not in fields:
+                there = [*fields, *(paths(self.experiments[0]) if self.experiments else names)]
+                require_name(path, there, "a path to be named must be a field of the experiments")
+        new = {path: name for path, name in names.items() if path in fields}
+        every = [new.get(name, name) for name in self.table()]
+        if twice := [name for name in new.values() if every.count(name) > 1]:
+            raise_error("every column must have a name of its own", f"{twice[0]!r} names two", "another name")
+        found = copy.copy(self)
+        found._paths = {new.get(name, name): self.path_of(name) for name in fields}
+        found._paths = {name: path for name, path in found._paths.items() if name != path}
+        found._columns = None
+        return found
+
+    def part(self, numbers: np.ndarray) -> "Trials":
+        """Return some of the rows, under the columns that all of them have."""
+        chosen = [int(number) for number in numbers]
+        found = Trials(
+            [self.experiments[i] for i in chosen],
+            [self.rows[i] for i in chosen],
+            lambda number: self._curves(chosen[number]),
+            lambda number: self._params(chosen[number]),
+        )
+        found._columns = {name: column[numbers] for name, column in self.table().items()}
+        found._paths = dict(self._paths)
+        return found
 
     # -- choosing -------------------------------------------------------------------------------------------
 

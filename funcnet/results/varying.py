@@ -131,7 +131,7 @@ def _labels(nodes: list[Any], keys: dict[int, Any]) -> np.ndarray:
     chains = any(isinstance(node, Chain) for node in nodes)
     once = {id(node): node for node in nodes}
     styles = [architecture] if chains else [_name]
-    for style in [*styles, _compact, repr]:
+    for style in [*styles, compact, repr]:
         names = {mark: "" if node is _MISSING else style(node) for mark, node in once.items()}
         pairs = {(name, keys.get(mark)) for mark, name in names.items()}
         if len(pairs) == len({name for name, _ in pairs}):
@@ -172,13 +172,13 @@ def architecture(node: Any) -> str:
     return type(node).__name__.lower() if is_record(node) else _name(node)
 
 
-def _compact(node: Any) -> str:
+def compact(node: Any) -> str:
     """Write a record with those of its fields that are not as they are by default."""
     if not is_record(node):
-        return f"({', '.join(map(_compact, node))})" if isinstance(node, tuple) else _name(node)
+        return f"({', '.join(map(compact, node))})" if isinstance(node, tuple) else _name(node)
     defaults = {item.name: item.default for item in dataclasses.fields(node)}
     fields = [
-        f"{name}={_compact(value)}"
+        f"{name}={compact(value)}"
         for name, value in children(node).items()
         if _is_part(value) or _key(value) != _key(defaults[name])
     ]

@@ -31,7 +31,7 @@ def results_of(experiments: Sequence[Any], keys: Sequence[str], store: Store, co
     found = store.rows(keys, context)
     rows = [found.get(key) or Row(key, WAITING, 0, -1, None, 0.0, {}) for key in keys]
     source = Stored(store, keys)
-    return Results(experiments, rows, source.curves, source.params)
+    return Results(experiments, rows, source.curves, source.params, origin=store.origin())
 
 
 def open_results(path: Any) -> Results:
@@ -60,4 +60,5 @@ def open_results(path: Any) -> Results:
     found = store.everything()
     source = Stored(store, [row.hash for _, row in found])
     experiments = [experiment_of(description) for description, _ in found]
-    return Results(experiments, [row for _, row in found], source.curves, source.params)
+    rows = [row for _, row in found]
+    return Results(experiments, rows, source.curves, source.params, origin=store.origin())

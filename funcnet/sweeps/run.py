@@ -25,6 +25,7 @@ from funcnet.sweeps.engine import Engine, Interrupted, Options
 from funcnet.sweeps.halving import Halving
 from funcnet.sweeps.hosts import agreed, spans_processes
 from funcnet.sweeps.lanes import lanes_for
+from funcnet.sweeps.origin import origin_of
 from funcnet.sweeps.progress import SweepProgress
 from funcnet.sweeps.reopen import results_of
 from funcnet.sweeps.store import Store, Writer
@@ -127,6 +128,7 @@ def sweep(
         del every
         if trials:
             rows.require_writable()
+            rows.note(origin_of(job.data, job.test, job.devices))
         _adopt_ended(rows, trials)
         epochs = sum(trial.experiment.epochs for trial in trials.values())
         metric = _shown_metric(job, validation is not None)

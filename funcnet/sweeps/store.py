@@ -11,6 +11,7 @@ numbers only, under a checksum; nothing is ever unpickled.
 """
 
 import json
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -96,6 +97,23 @@ class Store(Database):
     def about(self) -> dict[str, str]:
         """Return what the file is bound to; nothing if it is new."""
         return dict(self.read("SELECT name, value FROM about"))
+
+    def note(self, origin: dict[str, str]) -> None:
+        """Write down what the sweep is that fills the file: its data, devices and command, for reports."""
+        with self.writing() as database:
+            database.execute("INSERT OR REPLACE INTO about VALUES ('sweep', ?)", (json.dumps(origin),))
+
+    def origin(self) -> dict[str, str]:
+        """Return what was noted of the last sweep that ran, and when, and with which versions, its rows came to be."""
+        noted: dict[str, str] = json.loads(self.about().get("sweep", "{}"))
+        found = self.read("SELECT DISTINCT versions FROM trials ORDER BY finished")
+        first, last = self.read("SELECT MIN(finished), MAX(finished) FROM trials")[0]
+        if found:
+            told = [", ".join(f"{name} {number}" for name, number in json.loads(line).items()) for (line,) in found]
+            start, end = (time.strftime("%Y-%m-%d %H:%M", time.gmtime(moment)) for moment in (first, last))
+            when = f"{end} UTC" if start == end else f"{start} to {end} UTC"
+            noted |= {"versions": "; ".join(told[:3]), "finished": when}
+        return noted
 
     # -- rows ------------------------------------------------------------------------------------------
 
@@ -203,7 +221,8 @@ def versions() -> dict[str, str]:
     """Return the versions that a result may depend on."""
     import jaxlib.version
 
-    return {"jax": jax.__version__, "jaxlib": jaxlib.version.__version__, "numpy": np.__version__}
+    own = sys.modules["funcnet"].__version__  # the roof, which a room does not import
+    return {"funcnet": own, "jax": jax.__version__, "jaxlib": jaxlib.version.__version__, "numpy": np.__version__}
 
 
 def _written(t: Finished) -> tuple[Any, ...]:

@@ -12,37 +12,55 @@ from funcnet.results.plots.axes import (
     limit,
     literal,
     name_ticks,
+    name_values,
     not_run,
     positions,
+    steep,
     title,
     wide,
 )
+from funcnet.results.plots.best import best_settings
 from funcnet.results.trials import Trials
 from funcnet.text import counted
 
 
-def metric_against(results: Trials, metric: str, path: str) -> Any:
-    """Draw a metric against a field: a point for each run, and the mean with the standard deviation over the rest."""
+def metric_against(results: Trials, metric: str, path: str, by: str | None = None) -> Any:
+    """Draw a metric against a field: a point for each run, the median and the middle half of them.
+
+    Args:
+        results: of a sweep.
+        metric: a column that was measured.
+        path: the column of a field that varies.
+        by: another one: a line for each of its values, through the best of all else, each point a mean over seeds.
+
+    """
+    if by is not None:
+        return best_settings(results, metric, path, by)
     column, values, sound, failed = columns_of(results, metric, path)
     with style():
         figure, axes = figure_of()
         x, ticks = positions(column)
         there = np.isfinite(x)
         shown = sound & there
-        axes.plot(x[shown], values[shown], "o", color=COLOURS[0], alpha=0.35, markersize=4, label="a run")
-        means = [(p, values[shown & (x == p)]) for p in np.unique(x[shown])]
-        if means:
-            centres = [float(np.mean(group)) for _, group in means]
-            spreads = [float(np.std(group, ddof=1)) if len(group) > 1 else 0.0 for _, group in means]
-            places = [place for place, _ in means]
+        logarithmic = ticks is None and wide(x[there])
+        apart = _apart(x[shown], logarithmic)
+        axes.plot(apart, values[shown], "o", color=COLOURS[0], alpha=0.35, markersize=3.5, mew=0, label="a run")
+        middles = [(p, np.quantile(values[shown & (x == p)], (0.25, 0.5, 0.75))) for p in np.unique(x[shown])]
+        if middles:
+            places = [place for place, _ in middles]
+            low, middle, high = np.stack([quartiles for _, quartiles in middles]).T
             line = {"color": COLOURS[1], "capsize": 3, "linewidth": 1.6, "markersize": 5}
             mark = "o-" if ticks is None else "o"
-            axes.errorbar(places, centres, yerr=spreads, fmt=mark, label="mean ± standard deviation", **line)
-        if ticks is None and wide(x[there]):
+            axes.errorbar(
+                places, middle, yerr=(middle - low, high - middle), fmt=mark, label="median and middle half", **line
+            )
+        if logarithmic:
             axes.set_xscale("log")
-        elif ticks is not None:
+        if ticks is not None:
             name_ticks(axes, ticks)
-        if wide(values[shown]):
+        else:
+            name_values(axes, x[there])
+        if steep(values[shown], metric):
             axes.set_yscale("log")
         limit(axes, values[shown])
         if (failed & there).any():
@@ -58,3 +76,18 @@ def metric_against(results: Trials, metric: str, path: str) -> Any:
         notes += [f"{without} without this field" if without else "", not_run(results)]
         title(axes, f"{metric} against {path}", notes)
     return figure
+
+
+def _apart(x: np.ndarray, logarithmic: bool) -> np.ndarray:
+    """Spread the points of one place a little, so that few lie on one another; where places are few."""
+    scaled = np.log(x) if logarithmic else x.copy()
+    places, group, counts = np.unique(scaled, return_inverse=True, return_counts=True)
+    if len(places) > 40 or counts.max(initial=0) < 2:
+        return x
+    room = 0.24 * (np.diff(places).min() if len(places) > 1 else 1.0)
+    # The golden ratio's multiples fill an interval evenly, whatever the number of points.
+    order = np.argsort(group, kind="stable")
+    rank = np.empty(len(x))
+    rank[order] = np.arange(len(x)) - np.repeat(np.r_[0, np.cumsum(counts)[:-1]], counts)
+    scaled += room * (np.mod((rank + 1) * 0.6180339887, 1.0) - 0.5) * (counts[group] > 1)
+    return np.exp(scaled) if logarithmic else scaled

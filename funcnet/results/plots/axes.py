@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from funcnet.figures import BAD
+from funcnet.metrics import lower_is_better
 from funcnet.results.checks import require_name
 from funcnet.results.rows import WAITING
 from funcnet.results.trials import Trials
@@ -45,6 +46,12 @@ def wide(values: np.ndarray) -> bool:
     return bool(values.size and values.min() > 0 and values.max() >= 99.9 * values.min())
 
 
+def steep(values: np.ndarray, metric: str) -> bool:
+    """Tell whether a metric's axis should be logarithmic: a loss over a factor of five, lest good runs are one blob."""
+    values = values[np.isfinite(values)]
+    return bool(lower_is_better(metric) and values.size and values.min() > 0 and values.max() >= 5 * values.min())
+
+
 def limit(axes: Any, values: np.ndarray) -> None:
     """Fit the vertical axis to the sound runs, so that one that blew up does not flatten them."""
     if not values.size:
@@ -73,6 +80,14 @@ def name_ticks(axes: Any, ticks: dict[float, str], vertical: bool = False) -> No
     else:
         long = max(map(len, names), default=0) * len(names) > 70
         axes.set_xticks(places, names, rotation=40 if long else 0, ha="right" if long else "center")
+
+
+def name_values(axes: Any, x: np.ndarray) -> None:
+    """Mark the values of a numeric axis themselves where they are few."""
+    places = np.unique(x[np.isfinite(x)])
+    if 0 < len(places) <= 8:
+        axes.set_xticks(places, [f"{place:.4g}" for place in places])
+        axes.minorticks_off()
 
 
 def spaced(items: list[int], most: int) -> list[int]:

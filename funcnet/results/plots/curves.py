@@ -6,7 +6,7 @@ import numpy as np
 
 from funcnet.figures import BAD, COLOURS, figure_of, style
 from funcnet.results.checks import require_name
-from funcnet.results.plots.axes import by_value, legend, limit, literal, not_run, spaced, title, value_text, wide
+from funcnet.results.plots.axes import by_value, legend, limit, literal, not_run, spaced, steep, title, value_text
 from funcnet.results.rows import WAITING
 from funcnet.results.trials import Trials
 from funcnet.text import counted
@@ -42,7 +42,7 @@ def learning_curves(results: Trials, metric: str | None = None, by: str | None =
         else:
             _draw_groups(axes, lines, bad, by, results.table()[by])
         finite = np.concatenate([np.zeros(0), *(line[np.isfinite(line)] for n, line in lines.items() if n not in bad)])
-        if wide(finite):
+        if steep(finite, name):
             axes.set_yscale("log")
         limit(axes, finite)
         _cross_ends(axes, lines, bad)

@@ -8,7 +8,7 @@ import numpy as np
 from funcnet.figures import BAD, figure_of, import_extra, style
 from funcnet.metrics import lower_is_better
 from funcnet.results.checks import require_name
-from funcnet.results.plots.axes import by_value, columns_of, literal, name_ticks, not_run, title, value_text, wide
+from funcnet.results.plots.axes import by_value, columns_of, literal, name_ticks, not_run, steep, title, value_text
 from funcnet.results.trials import Trials
 from funcnet.text import counted
 
@@ -38,7 +38,7 @@ def heat_map(results: Trials, metric: str, x: str, y: str) -> Any:
         axes.grid(False)
         finite = means[np.isfinite(means)]
         colors = import_extra("matplotlib.colors")
-        logarithmic = wide(finite)
+        logarithmic = steep(finite, metric)
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
         high = high if high > low else low + (abs(low) or 1.0) * 1e-6
         norm = (colors.LogNorm if logarithmic else colors.Normalize)(low, high)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.figures import BAD, COLOURS, INK, figure_of, import_extra, style
+from funcnet.figures import BAD, COLOURS, INK, PAPER, figure_of, import_extra, style
 from funcnet.results.plots.axes import columns_of, literal, not_run, positions, short, spaced, title, wide
 from funcnet.results.trials import Trials
 from funcnet.text import counted
@@ -76,9 +76,9 @@ def _unit_axis(axes: Any, place: int, name: str, column: np.ndarray) -> np.ndarr
         number = 10.0**mark if logarithmic else float(mark)
         label = f"{number:.3g}" if ticks is None else ticks.get(number, "")
         height = (mark - low) / span if high > low else 0.5
-        # Black on white, not in the ink of the page: lines run below the text.
-        look: dict[str, Any] = {"color": "#000000", "fontsize": 8, "va": "center", "ha": "left", "zorder": 5}
-        box = {"facecolor": "#ffffff", "alpha": 0.8, "edgecolor": "none", "pad": 0.8}
+        # On a ground of its own: lines run below the text.
+        look: dict[str, Any] = {"fontsize": 8, "va": "center", "ha": "left", "zorder": 5}
+        box = {"facecolor": PAPER, "alpha": 0.8, "edgecolor": "none", "pad": 0.8}
         axes.text(place + 0.03, height, literal(short(label)), bbox=box, **look)
     heights = (scaled - low) / span if high > low else np.where(np.isfinite(scaled), 0.5, np.nan)
     # A run without the field passes below the axis.
