@@ -280,6 +280,30 @@ def test_means_of_figures_by_hand():
     np.testing.assert_allclose(cells.get_array().ravel()[1], np.mean(values[1:3]))
 
 
+def test_the_best_of_all_else_by_hand():
+    """Each point is the mean over the seeds of the best setting there; the legend names the best place of a line."""
+    pytest.importorskip("matplotlib")
+    found = results(bad=(3,))
+    values = np.where(np.arange(24) == 3, NAN, found.table()["validation_loss"])
+    means = np.nanmean(values.reshape(2, 4, 3), axis=2)  # networks, rates
+    figure = found.plot_metric_against("validation_loss", "optimizer.learning_rate", by="network")
+    assert "best of all else, mean and 95 % interval" in words(figure)
+    assert "8-relu-3: best at 0.01" in words(figure)
+    assert figure.axes[0].get_xscale() == "log"
+    lines = [
+        line.get_ydata() for line in figure.axes[0].lines if len(line.get_ydata()) == 4 and line.get_marker() == "o"
+    ]
+    np.testing.assert_allclose(lines, means[::-1])
+    halves = {"half": ["low" if i // 3 % 4 < 2 else "high" for i in range(24)]}
+    free = Results(found.experiments, found.rows, found.curves, found.params, halves)
+    axes = free.plot_metric_against("validation_loss", "network", by="half").axes[0]
+    ends = [line.get_ydata() for line in axes.lines if len(line.get_ydata()) == 2 and line.get_marker() == "o"]
+    expected = np.min(means[::-1].reshape(2, 2, 2), axis=2)  # of the two rates of a half, the better one
+    np.testing.assert_allclose(ends, expected.T[::-1])
+    with pytest.raises(ValueError, match="by must be another field"):
+        found.plot_metric_against("validation_loss", "network", by="network")
+
+
 def test_figures_of_many_runs_say_how_many_they_show():
     """Curves are read for some hundred runs at most."""
     pytest.importorskip("matplotlib")

@@ -23,7 +23,7 @@ from funcnet.results.trials import Trials
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Comparison:
+class PairedDifference:
     """The difference of two settings, a − b, with its 95 % interval over pairs.
 
     metric       what was compared
@@ -67,7 +67,7 @@ class Comparison:
         )
 
 
-def compared(results: Trials, a: Any, b: Any, metric: str, over: tuple[str, ...]) -> Comparison:
+def compared(results: Trials, a: Any, b: Any, metric: str, over: tuple[str, ...]) -> PairedDifference:
     """Compare two settings; see `Results.compare`."""
     results.require_common(metric)
     fields = results.fields()
@@ -89,7 +89,7 @@ def compared(results: Trials, a: Any, b: Any, metric: str, over: tuple[str, ...]
         raise_error("there must be at least two pairs", "got one", "more seeds in the sweep")
     values = np.stack([column[[first[mark], second[mark]]] for mark in first])
     difference, _, half_width = mean_deviation_half_width(values[:, 0] - values[:, 1])
-    return Comparison(metric, over, dict(a), dict(b), values, difference, half_width)
+    return PairedDifference(metric, over, dict(a), dict(b), values, difference, half_width)
 
 
 def _runs(results: Trials, name: str, setting: Any, over: tuple[str, ...]) -> dict[Any, int]:

@@ -16,7 +16,7 @@ import numpy as np
 from funcnet.errors import describe, raise_error
 from funcnet.figures import import_extra
 from funcnet.results.cells import cells, write_csv
-from funcnet.results.compare import Comparison, compared
+from funcnet.results.compare import PairedDifference, compared
 from funcnet.results.plots import heat_map, learning_curves, metric_against, parallel_coordinates
 from funcnet.results.report import write_report
 from funcnet.results.rows import LEADING
@@ -122,7 +122,7 @@ class Results(Trials):
         b: Mapping[str, Any],
         metric: str = "validation_loss",
         over: str | tuple[str, ...] = "seed",
-    ) -> Comparison:
+    ) -> PairedDifference:
         """Compare two settings by pairs of runs, such as those of one seed: the mean of a − b and its 95 % interval.
 
         What is compared was better chosen before it was looked at: of two settings picked out of many for their means,
