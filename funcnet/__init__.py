@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from funcnet.layers import *
     from funcnet.losses import *
     from funcnet.metrics import *
+    from funcnet.onnx import to_onnx
     from funcnet.optimizers import *
     from funcnet.presets import preset
     from funcnet.regularizers import *
@@ -151,6 +152,7 @@ __all__ = [
     "sweep",
     "sweep_folds",
     "tanh",
+    "to_onnx",
     "to_torch",
     "trace",
     "train",
@@ -163,6 +165,8 @@ def __getattr__(name: str) -> Any:
     """Load what networks do without when it is asked for: so importing is faster."""
     if name == "linear":
         return importlib.import_module("funcnet.linear")
+    if name == "to_onnx":
+        return vars(importlib.import_module("funcnet.onnx"))[name]
     if name in ("from_torch", "to_torch"):
         return vars(importlib.import_module("funcnet.torch"))[name]
     raise AttributeError(f"module 'funcnet' has no attribute {name!r}")

@@ -35,15 +35,15 @@ STYLE = {
 }
 
 
-def import_extra(module: str) -> Any:
-    """Import a module that funcnet does not depend on."""
+def import_extra(module: str, extra: str = "experiments") -> Any:
+    """Import a module that funcnet does not depend on, of the extra that brings it along."""
     try:
         return importlib.import_module(module)
     except ImportError:
         raise_error(
             f"{module.split('.')[0]} must be installed for this",
             "importing it failed",
-            'pip install "funcnet[experiments]"',
+            f'pip install "funcnet[{extra}]"',
             ImportError,
         )
 
