@@ -14,6 +14,7 @@ from strange_layers import Centred, Sum
 import funcnet as fn
 from funcnet.records import choice
 from funcnet.torch import read, write
+from funcnet.torch.carrying import written
 from tests.helpers import quick
 
 FOLDER = pathlib.Path(__file__).parent / "recorded"
@@ -122,9 +123,9 @@ def test_models_of_pytorch_both_ways(name, rng):
     params = fn.from_torch(network, model.state_dict(), shape, order=order)
     other = models.randomized(models.models()[name][0], rng)
     before = other.state_dict()
-    written = fn.to_torch(network, params, shape, like=before, order=order)
-    assert list(written) == list(before)
-    other.load_state_dict(written, strict=True)
+    state = fn.to_torch(network, params, shape, like=before, order=order)
+    assert list(state) == list(before)
+    other.load_state_dict(state, strict=True)
     with torch.no_grad():
         wanted, same = (m(torch.tensor(x)).numpy() for m in (model, other))
     np.testing.assert_allclose(same, wanted, rtol=1e-10, atol=1e-10)
@@ -134,10 +135,55 @@ def test_models_of_pytorch_both_ways(name, rng):
     if isinstance(model, torch.nn.Sequential):
         plain = fn.to_torch(network, params, shape)
         assert set(before) <= set(plain)
-        assert all(torch.equal(plain[entry], tensor) for entry, tensor in written.items() if "batches" not in entry)
+        assert all(torch.equal(plain[entry], tensor) for entry, tensor in state.items() if "batches" not in entry)
     else:
         back = fn.from_torch(network, fn.to_torch(network, params, shape), shape)
         assert all(map(np.array_equal, jax.tree.leaves(back), jax.tree.leaves(params)))
+
+
+def arrays(tree):
+    """Return nested lists of a case as arrays."""
+    if isinstance(tree, dict):
+        return {name: arrays(value) for name, value in tree.items()}
+    return tuple(map(arrays, tree)) if isinstance(tree, tuple) else np.asarray(tree, np.float64)
+
+
+def test_every_layer_goes_out_and_comes_back():
+    """The examples of each layer, by entries of its own names; what has no counterpart says so."""
+    kinds = set()
+    for case in (case for module in fn.layers.REGISTRY for case in module.CASES):
+        params = arrays(case.arguments[0])
+        if isinstance(case.rule, fn.GRU) and not case.rule.reset_after:
+            with pytest.raises(ValueError, match="resets after the product"):
+                written(case.rule, params)
+            continue
+        state = written(case.rule, params)
+        assert all(entry.rpartition(".")[2] for entry in state)
+        again = fn.from_torch(case.rule, state)
+        assert jax.tree.structure(again) == jax.tree.structure(params), case.rule
+        assert jax.tree.all(jax.tree.map(np.array_equal, again, params)), case.rule
+        kinds |= {type(case.rule)} if state else set()
+    assert len(kinds) >= 20
+
+
+def test_orders_of_numbers():
+    """Flattened sequences keep theirs, images do not, nor do branches put side by side; one channel changes nothing."""
+    weight = np.arange(24.0).reshape(2, 12)
+    state = {"a.weight": np.zeros((5, 3)), "b.weight": weight, "b.bias": np.zeros(2)}
+    sequence = fn.Chain(fn.Embedding(5, 3), fn.Flatten(), fn.Dense(2))
+    for shape in ((4,), None):
+        assert np.array_equal(fn.from_torch(sequence, state, shape)[2]["kernel"].T, weight)
+    del state["a.weight"]
+    flat = fn.Chain(fn.Parallel(fn.MaxPool(1), fn.MaxPool(1)), fn.Flatten(), fn.Dropout(0.5), fn.tanh, fn.Dense(2))
+    kernel = fn.from_torch(flat, state, (2, 3, 1))[4]["kernel"]
+    assert np.array_equal(kernel, np.moveaxis(weight.T.reshape(2, 2, 3, 2), 0, 2).reshape(12, 2))
+    assert np.array_equal(
+        written(flat, (((), ()), (), (), (), {"kernel": kernel, "bias": np.zeros(2)}), (2, 3, 1))["4.weight"], weight
+    )
+    plain = fn.Chain(fn.Flatten(), fn.Dense(2))
+    assert np.array_equal(fn.from_torch(plain, state, (4, 3, 1))[1]["kernel"].T, weight)
+    assert np.array_equal(fn.from_torch(plain, state, (4, 3))[1]["kernel"].T, weight)
+    assert not np.array_equal(fn.from_torch(plain, state, (2, 2, 3))[1]["kernel"].T, weight)
 
 
 def gpt():
@@ -162,9 +208,9 @@ def test_forms_of_an_attention_and_the_table_twice(rng):
     torch = pytest.importorskip("torch")
     network, state = gpt()
     like = state | {"lm_head.weight": state["wte.weight"]}
-    written = fn.to_torch(network, fn.from_torch(network, state), like=like)
-    assert list(written) == list(like)
-    assert all(np.array_equal(written[name], like[name]) for name in like)
+    tensors = fn.to_torch(network, fn.from_torch(network, state), like=like)
+    assert list(tensors) == list(like)
+    assert all(np.array_equal(tensors[name], like[name]) for name in like)
     layer = fn.Attention(4, groups=2)
     params = quick(lambda: layer.init(KEY, (3, 8), jnp.float64))()
     apart = fn.to_torch(layer, params)
@@ -192,10 +238,14 @@ def test_files_of_safetensors(tmp_path):
     pytest.importorskip("safetensors")
     network = fn.Chain(*(fn.Dense(width) for width in range(2, 14)))
     params = quick(lambda: network.init(KEY, (1,), jnp.bfloat16))()
-    written = fn.to_torch(network, params, path=tmp_path / "model.safetensors")
-    assert str(written["11.weight"].dtype) == "torch.bfloat16"
+    state = fn.to_torch(network, params, path=tmp_path / "model.safetensors")
+    assert str(state["11.weight"].dtype) == "torch.bfloat16"
     again = fn.from_torch(network, tmp_path / "model.safetensors")
     assert jax.tree.all(jax.tree.map(np.array_equal, again, params))
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[:-3])
+    for name, kind, words in (("cut", ValueError, "a whole file"), ("none", FileNotFoundError, "must exist")):
+        with pytest.raises(kind, match=words):
+            fn.from_torch(network, tmp_path / f"{name}.safetensors")
     named = {"second.weight": np.ones((3, 2)), "first.weight": np.zeros((2, 5))}
     two = fn.Chain(fn.Dense(2, bias=False), fn.Dense(3, bias=False))
     assert fn.from_torch(two, named, order=["first", "second"])[1]["kernel"].shape == (2, 3)
@@ -270,7 +320,6 @@ def test_what_does_not_fit_is_refused_in_words(call, words):
 
 def test_likes_that_do_not_fit():
     """A module too few, one too many, another shape, a bias that would be lost, parameters of another network."""
-    pytest.importorskip("torch")
     params = jax.tree.map(lambda a: a + 1, fn.from_torch(TWO, STATE))
     without = {name: array for name, array in STATE.items() if name != "b.bias"}
     for like, words in (
@@ -280,11 +329,14 @@ def test_likes_that_do_not_fit():
         (without, "like must have a bias"),
     ):
         with pytest.raises(ValueError, match=words):
-            fn.to_torch(TWO, params, like=like)
-    with pytest.raises(ValueError, match="params must be those"):
-        fn.to_torch(fn.Chain(fn.LayerNorm(), fn.Dense(2)), params[::2])
+            written(TWO, params, like=like)
+    for wrong in (params[::2], params[:2], ((), *params[1:])):
+        with pytest.raises(ValueError, match="params must be those"):
+            written(TWO, wrong)
+    with pytest.raises(ValueError, match=r"0.kernel must have the shape \(4, 3\), but got \(5, 3\)"):
+        written(TWO, params, (4,))
     plain = fn.from_torch(TWO, STATE)
-    assert list(fn.to_torch(TWO, plain, like=without)) == list(without)
+    assert list(written(TWO, plain, like=without)) == list(without)
 
 
 def test_without_pytorch(monkeypatch):

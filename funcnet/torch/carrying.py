@@ -50,7 +50,7 @@ def from_torch(network: Any, state_dict: Any, in_shape: Any = None, *, order: Se
     params = jax.tree.map(jnp.asarray, _read(whole, entries))
     entries.finish()
     if in_shape is not None:
-        _compare(network, params, in_shape)
+        _compare(network, params, in_shape, "the state dict gives")
     return params
 
 
@@ -89,19 +89,20 @@ def _ordered(leaf: Placed, params: Any, back: bool) -> Any:
     return params if leaf.rows is None else {name: along(array, leaf.rows, 0) for name, array in params.items()}
 
 
-def _compare(network: Any, params: Any, in_shape: Any) -> None:
+def _compare(network: Any, params: Any, in_shape: Any, verb: str) -> None:
     """Raise unless parameters are such as the network itself would make."""
     wanted = jax.eval_shape(lambda: network.init(from_seed(0), in_shape))
     structure: Any = jax.tree.structure(wanted)
     if structure == jax.tree.structure(params):
         both = zip(leaves_by_path(wanted).items(), jax.tree.leaves(params), strict=True)
-        wrong = [(path, leaf.shape, own.shape) for (path, leaf), own in both if leaf.shape != own.shape]
+        wrong = [(path, leaf.shape, np.shape(own)) for (path, leaf), own in both if leaf.shape != np.shape(own)]
         if not wrong:
             return
-        must, arrived = f"{wrong[0][0]} must have the shape {wrong[0][1]}", f"the state dict gives {wrong[0][2]}"
+        must, arrived = f"{wrong[0][0]} must have the shape {wrong[0][1]}", f"{verb} {wrong[0][2]}"
     else:
-        must = f"parameters must be {', '.join(leaves_by_path(wanted))}"
-        arrived = f"the state dict gives {', '.join(leaves_by_path(params))}"
+        names, found = (", ".join(leaves_by_path(tree)) or "none" for tree in (wanted, params))
+        must = f"parameters must be {names}, nested as those of network.init"
+        arrived = f"{verb} {found if found != names else 'another nesting'}"
     raise_error(must, arrived, "a network like the model, or another in_shape")
 
 
@@ -135,18 +136,26 @@ def to_torch(
 
     """
     torch = extra("torch")
-    whole = plan(as_layer(network), Flow.of(in_shape))
-    found = _Written(like, order)
+    arrays = written(network, params, in_shape, like, order)
+    state = {name: _tensor(torch, array) for name, array in arrays.items()}
+    if path is not None:
+        content = extra("safetensors.torch").save(state)
+        write_whole(as_path(path), lambda file: file.write(content), binary=True)
+    return state
+
+
+def written(network: Any, params: Any, in_shape: Any = None, like: Any = None, order: Any = None) -> dict[str, Any]:
+    """Return the entries of `to_torch` as arrays of NumPy."""
+    network = as_layer(network)
+    whole, found = plan(network, Flow.of(in_shape)), _Written(like, order)
+    if in_shape is not None:
+        _compare(network, params, in_shape, "got")
     try:
         found.add(whole, jax.tree.map(np.asarray, params), "")
     except (KeyError, TypeError, IndexError, AttributeError):
         must = "params must be those of this network"
         raise_error(must, f"got {', '.join(leaves_by_path(params)) or 'none'}", "network.init(key, in_shape)")
-    state = {name: _tensor(torch, array) for name, array in found.finished().items()}
-    if path is not None:
-        content = extra("safetensors.torch").save(state)
-        write_whole(as_path(path), lambda file: file.write(content), binary=True)
-    return state
+    return found.finished()
 
 
 def _tensor(torch: Any, array: Any) -> Any:
@@ -174,7 +183,10 @@ class _Written:
                 own = jax.tree.map(lambda a: a[turn], params)  # noqa: B023
                 self.add(node.part, own, f"{place}{turn}.")
         elif isinstance(node, Joined):
-            for (name, part), own in zip(node.parts, node.split(params), strict=True):
+            split = node.split(params)
+            if len(split) != len(node.parts):
+                raise IndexError
+            for (name, part), own in zip(node.parts, split, strict=True):
                 self.add(part, own, f"{place}{name}.")
             if isinstance(node, TiedParts) and self._modules and list(self._modules[0].entries) == ["weight"]:
                 table = node.split(params)[0]["table"]

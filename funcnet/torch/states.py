@@ -42,7 +42,13 @@ def loaded(state: Any) -> dict[str, Any]:
         if place.suffix != ".safetensors":
             attempt = "torch.load(path, weights_only=True), and its dict"
             raise_error("a file of weights must be one of safetensors", f"got {shown(place.name)}", attempt)
-        found = extra("safetensors.numpy").load_file(place)
+        library = extra("safetensors.numpy")
+        if not place.is_file():
+            raise_error(f"{place} must exist", "nothing is there", "the path of a file", FileNotFoundError)
+        try:
+            found = library.load_file(place)
+        except Exception as error:
+            raise_error(f"{place} must be a whole file of safetensors", shown(str(error)), "a copy of it")
         return {name: found[name] for name in sorted(found, key=_as_counted)}
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
         must = "a state dict must be a dict from names to arrays"
