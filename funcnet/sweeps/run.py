@@ -226,8 +226,13 @@ def _compiled_ahead(engines: list[Engine]) -> Iterator[Any]:
     if len(first) == 1:
         yield lambda engine: None
         return
-    pool = ThreadPoolExecutor(min(2, available_cores()))
-    futures = {id(e.programs): pool.submit(e.warm) for e in engines if first[id(e.programs)] is e}
+    pool, wide = ThreadPoolExecutor(min(2, available_cores())), bool(jax.config.jax_enable_x64)
+
+    def warm(engine: Engine) -> None:
+        with jax.enable_x64(wide):  # the mode belongs to a thread
+            engine.warm()
+
+    futures = {id(e.programs): pool.submit(warm, e) for e in engines if first[id(e.programs)] is e}
     try:
         yield lambda engine: futures[id(engine.programs)].result()
     finally:
