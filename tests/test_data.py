@@ -53,6 +53,39 @@ DIGESTS = {
 }
 
 
+class Flowers:
+    """A table: whatever has columns by name."""
+
+    columns = ("length", "width", "species", "gaps")
+
+    def __getitem__(self, name):
+        columns = {
+            "length": [5.0, 7.0, 6.0],
+            "width": [3, 2, 1],
+            "species": ["b", "a", "b"],
+            "gaps": [1.0, np.nan, 2.0],
+        }
+        return columns[name]
+
+
+def test_a_table_by_column():
+    found = data.frame(Flowers(), "species", features=["width", "length"], classes=True)
+    assert found.x.tolist() == [[3, 5], [2, 7], [1, 6]]
+    assert found.x.dtype == np.float32
+    assert (found.y.tolist(), found.classes, found.targets) == ([1, 0, 1], ("a", "b"), ("species",))
+    for arguments, options, words in (
+        (("specie",), {}, "'specie' is none. Try: 'species'"),
+        (("length",), {"features": ["species"]}, "column 'species' must hold numbers alone, but .*ColumnTransformer"),
+        (("length",), {"features": ["gaps"]}, "column 'gaps' must hold numbers alone, but 1 are missing"),
+        (("length",), {"features": ["length"]}, "no column in common"),
+        ((["length", "width"],), {"features": ["gaps"], "classes": True}, "one column when classes=True"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            data.frame(Flowers(), *arguments, **options)
+    with pytest.raises(TypeError, match="table must have columns by name, but got a list of 2"):
+        data.frame([1, 2], "a")
+
+
 def test_stored_digits_are_the_recorded_ones(stored):
     assert {name: array.dtype for name, array in stored.items()} == dict.fromkeys(DIGESTS, np.dtype(np.uint8))
     assert {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in stored.items()} == DIGESTS

@@ -26,6 +26,7 @@ MODULES = ["funcnet"] + [
     module.name
     for module in pkgutil.walk_packages(funcnet.__path__, "funcnet.")
     if not module.name.endswith("__main__")
+    and (not module.name.startswith("funcnet.sklearn") or importlib.util.find_spec("sklearn") is not None)
 ]
 
 
@@ -65,6 +66,9 @@ def test_code_of_pages_runs(page, tmp_path, monkeypatch, as_users_run_it):
         pytest.importorskip(module)
     monkeypatch.chdir(tmp_path)
     text = (ROOT / page).read_text()
+    for name in ("sklearn", "pandas"):
+        if re.search(rf"^(?:import|from) {name}\b", text, re.M):
+            pytest.importorskip(name)
     if "use_cores(" not in text and page != "README.md":
         pages.run(page, text)
         return

@@ -3,7 +3,7 @@
 Each rule is shown to fail on a small package that breaks it.
 """
 
-import importlib
+import importlib.util
 import pathlib
 import pkgutil
 import sys
@@ -23,7 +23,7 @@ FLOORS = (
     "training",
     "results",
     "sweeps",
-    "checking tracing costs operations memory linear stepping generation torch onnx",
+    "checking tracing costs operations memory linear stepping generation torch onnx sklearn",
 )
 # Imports inside functions: by whom, of what, and why they are worth it.
 LAZY: set[tuple[str, str]] = set()
@@ -32,6 +32,7 @@ PROTOCOLS = {name for name, value in vars(funcnet.protocols).items() if isinstan
 TWINS: set[str] = set()
 LONG_FUNCTIONS: set[str] = set()
 LONG_FILES: set[str] = set()
+SKLEARN = importlib.util.find_spec("sklearn") is not None  # what funcnet.sklearn needs
 GUESSES = 30  # calls of hasattr and getattr
 SUPPRESSIONS = 8
 
@@ -75,7 +76,7 @@ def hidden(package):
     """List the modules that their package does not show by their own name, since a function or another has it."""
     found = []
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        if not module.name.endswith("__main__"):
+        if not module.name.endswith("__main__") and (SKLEARN or "sklearn" not in module.name):
             parent, name = module.name.rsplit(".", 1)
             importlib.import_module(module.name)
             if not isinstance(getattr(sys.modules[parent], name), types.ModuleType):

@@ -9,6 +9,7 @@ r"""Data: two shipped sets, four generators, splitting and scaling, and loaders 
 `standardize`             zero mean and unit variance, measured on the training part
 `sample_weight`           weights by class, balanced or given
 `csv` `idx` `image_set`   tables of text; the arrays of the MNIST family; a folder of its four files
+`frame`                   a table of pandas, Polars or Arrow, by column
 ========================  ==============================================================================
 
 Everything is NumPy: rows are samples, features are float32 unless `dtype` says otherwise, class labels are
@@ -22,6 +23,7 @@ predicts. Nothing is read from disk before a function is called.
 """
 
 from funcnet.data.digit_images import digits
+from funcnet.data.frames import frame
 from funcnet.data.generators import moons, regression, regression_coefficients, spirals, xor
 from funcnet.data.given_names import first_names
 from funcnet.data.idx_files import idx
@@ -39,6 +41,7 @@ __all__ = [
     "digits",
     "first_names",
     "folds",
+    "frame",
     "idx",
     "image_set",
     "moons",

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from funcnet.errors import raise_error
 from funcnet.records import replace
-from funcnet.sklearn.jobs import Found, Job, diverged, precision, trained
+from funcnet.sklearn.jobs import Outcome, Training, diverged, precision, trained
 from funcnet.sklearn.settings import Settings, experiment_of, needs_validation, outputs_of, seed_of
 from funcnet.sklearn.tables import as_weight, check_table, padded
 from funcnet.training.experiment import Experiment
@@ -78,7 +78,7 @@ class NetworkEstimator(BaseEstimator):
             data, experiment = padded(*data), replace(experiment, {"batch_size": None})
         if held is not None:
             held = padded(*held)
-        found = trained(Job(experiment, data, held, self.params_ if goes_on else None))
+        found = trained(Training(experiment, data, held, self.params_ if goes_on else None))
         self._adopt(experiment, found)
         self._state = None
         return self
@@ -127,7 +127,7 @@ class NetworkEstimator(BaseEstimator):
             raise_error(must, f"it has {shape}", f"fn.mlp(64, {self._outputs()})")
         return experiment
 
-    def _adopt(self, experiment: Experiment, found: Found) -> None:
+    def _adopt(self, experiment: Experiment, found: Outcome) -> None:
         self.experiment_, self.params_ = experiment, found.params
         self.history_, self.n_iter_, self.stopped_ = found.history, found.epochs, found.stopped
 
@@ -140,10 +140,10 @@ class NetworkEstimator(BaseEstimator):
             changes |= {"seed": self.experiment_.seed, "data_seed": self.experiment_.data_seed}
         experiment = self._experiment(len(x), False, seed_of(self.random_state, self.experiment))
         with precision(self.dtype_):
-            data = (x, targets, weight)
+            part = (x, targets, weight)
             if self._is_plain() and experiment.batch_size in (None, len(x)):
-                data, changes = padded(*data), changes | {"batch_size": None}
-            ready, data = prepare(replace(experiment, changes), data)
+                part, changes = padded(*part), changes | {"batch_size": None}
+            ready, data = prepare(replace(experiment, changes), part)
             runner = Memory(ready, data, chosen_devices(ready, None))
             state = vars(self).get("_state")
             if state is None:
@@ -158,7 +158,7 @@ class NetworkEstimator(BaseEstimator):
         last = {name: column[epoch % WINDOW] for name, column in state.history.items()}
         history = {name: np.append(past.get(name, []), value) for name, value in last.items()}
         experiment = replace(experiment, {name: changes[name] for name in ("seed", "data_seed") if name in changes})
-        self._adopt(experiment, Found(state.best_params, history, len(history["train_loss"]), "epochs", None, 0.0))
+        self._adopt(experiment, Outcome(state.best_params, history, len(history["train_loss"]), "epochs", None, 0.0))
         return self
 
     # -- predicting ------------------------------------------------------------------------------------------

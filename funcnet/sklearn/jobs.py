@@ -22,7 +22,7 @@ from funcnet.training.experiment import Experiment
 from funcnet.training.loop import train
 
 
-class Job(NamedTuple):
+class Training(NamedTuple):
     """What to train."""
 
     experiment: Experiment
@@ -31,7 +31,7 @@ class Job(NamedTuple):
     start: Any = None  # parameters to begin from
 
 
-class Found(NamedTuple):
+class Outcome(NamedTuple):
     """What a training found."""
 
     params: Any  # of the best epoch, NumPy's
@@ -59,7 +59,7 @@ def precision(dtype: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def collecting(notes: dict[Any, Job], seed: int) -> Iterator[None]:
+def collecting(notes: dict[Any, Training], seed: int) -> Iterator[None]:
     """Note jobs by their keys, and train none."""
     tokens = _NOTES.set(notes), _SEED.set(seed)
     try:
@@ -70,7 +70,7 @@ def collecting(notes: dict[Any, Job], seed: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def answering(answers: dict[Any, Found], seconds: list[float], seed: int) -> Iterator[None]:
+def answering(answers: dict[Any, Outcome], seconds: list[float], seed: int) -> Iterator[None]:
     """Hand out what was found; `seconds` tells of each fit how long its training took."""
     tokens = _ANSWERS.set((answers, seconds)), _SEED.set(seed)
     try:
@@ -86,7 +86,7 @@ def random_seed() -> int:
     return int(check_random_state(None).randint(2**31 - 1)) if seed is None else int(seed)
 
 
-def trained(job: Job) -> Found:
+def trained(job: Training) -> Outcome:
     """Return what training finds, raise if it diverges."""
     notes, answers = _NOTES.get(), _ANSWERS.get()
     key = None if (notes is None and answers is None) or job.start is not None else key_of(job)
@@ -109,7 +109,7 @@ def diverged(experiment: Experiment, step: int | None) -> NoReturn:
     raise_error("training must stay finite", f"it diverged at update {step}", attempt)
 
 
-def _train(job: Job) -> Found:
+def _train(job: Training) -> Outcome:
     began = time.perf_counter()
     with precision(job.data[0].dtype):
         run = train(job.experiment, job.data, job.held, start=job.start, progress=False)
@@ -117,18 +117,18 @@ def _train(job: Job) -> Found:
     if run.stopped == "interrupted":
         raise KeyboardInterrupt
     seconds = time.perf_counter() - began
-    return Found(params, run.history, run.epochs, run.stopped, run.first_bad_step, seconds)
+    return Outcome(params, run.history, run.epochs, run.stopped, run.first_bad_step, seconds)
 
 
 Key = tuple[str, Experiment]
 
 
-def key_of(job: Job) -> Key:
+def key_of(job: Training) -> Key:
     """Return what equal jobs have in common: a hash of the data, and the experiment."""
     return data_key(job), job.experiment
 
 
-def data_key(job: Job) -> str:
+def data_key(job: Training) -> str:
     """Return a hash of what a job is trained on."""
     found = hashlib.blake2b(digest_size=16)
     for array in (*job.data, *(job.held or ())):

@@ -20,7 +20,7 @@ from sklearn.utils.validation import _check_method_params
 
 from funcnet.errors import describe, raise_error
 from funcnet.protocols import fits
-from funcnet.sklearn.jobs import Found, Job, Noted, answering, collecting, precision
+from funcnet.sklearn.jobs import Noted, Outcome, Training, answering, collecting, precision
 from funcnet.sweeps.run import sweep
 
 
@@ -147,11 +147,13 @@ class SweepSearchCV(GridSearchCV):
                     raise_error(must, f"{name} is a distribution", attempt)
         return list(ParameterGrid(self.param_grid))
 
-    def _jobs(self, candidates: list[Any], splits: list[Any], given: tuple[Any, Any, Any], seed: int) -> dict[Any, Job]:
+    def _jobs(
+        self, candidates: list[Any], splits: list[Any], given: tuple[Any, Any, Any], seed: int
+    ) -> dict[Any, Training]:
         """Note what all fits would train."""
         X, y, params = given
         params = {name: value for name, value in params.items() if name != "groups"}
-        notes: dict[Any, Job] = {}
+        notes: dict[Any, Training] = {}
         with collecting(notes, seed):
             for rows, _ in splits:
                 part = _safe_split(self.estimator, X, y, rows)
@@ -166,12 +168,12 @@ class SweepSearchCV(GridSearchCV):
             raise_error(must, f"got {type(self.estimator).__name__}, and no fit came as far as that", attempt)
         return notes
 
-    def _answers(self, jobs: dict[Any, Job]) -> dict[Any, Found]:
+    def _answers(self, jobs: dict[Any, Training]) -> dict[Any, Outcome]:
         """Train what was noted, in lanes for all that is trained on the same data."""
         together: dict[str, list[Any]] = {}
         for key in jobs:
             together.setdefault(key[0], []).append(key)
-        answers: dict[Any, Found] = {}
+        answers: dict[Any, Outcome] = {}
         for keys in together.values():
             first, experiments = jobs[keys[0]], [jobs[key].experiment for key in keys]
             # What cannot be swept, such as an optimizer from elsewhere, is trained when its fit is asked for again.
@@ -179,7 +181,7 @@ class SweepSearchCV(GridSearchCV):
                 found = sweep(experiments, first.data, first.held, progress=False, lanes=self.lanes)
                 for i, (key, row) in enumerate(zip(keys, found.rows, strict=True)):
                     ends = row.epochs, row.stopped, row.first_bad_step, row.seconds
-                    answers[key] = Found(found.params(i), found.curves(i), *ends)
+                    answers[key] = Outcome(found.params(i), found.curves(i), *ends)
         return answers
 
 

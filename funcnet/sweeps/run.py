@@ -33,6 +33,7 @@ from funcnet.sweeps.workers import SweepFailed, check_executor, run_elsewhere
 from funcnet.training.describe import data_hash, describe_experiment
 from funcnet.training.experiment import Experiment
 from funcnet.training.state import Data, monitored
+from funcnet.trees import default_real
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -226,7 +227,7 @@ def _compiled_ahead(engines: list[Engine]) -> Iterator[Any]:
     if len(first) == 1:
         yield lambda engine: None
         return
-    pool, wide = ThreadPoolExecutor(min(2, available_cores())), bool(jax.config.jax_enable_x64)
+    pool, wide = ThreadPoolExecutor(min(2, available_cores())), default_real() == np.float64
 
     def warm(engine: Engine) -> None:
         with jax.enable_x64(wide):  # the mode belongs to a thread
