@@ -79,7 +79,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     >>> import funcnet as fn
     >>> from funcnet.sklearn import NetworkClassifier
     >>> x, y = fn.data.moons(samples=100, noise=0.1, seed=0)
-    >>> model = NetworkClassifier((16,), learning_rate=0.03, epochs=60, random_state=0).fit(x, y)
+    >>> model = NetworkClassifier((16,), learning_rate=0.03, batch_size=10, epochs=60, random_state=0).fit(x, y)
     >>> bool(model.score(x, y) > 0.9), model.predict_proba(x[:2]).shape
     (True, (2, 2))
 

@@ -127,7 +127,7 @@ class LinearClassifier(ClassifierMixin, _Linear):
 
     >>> import numpy as np
     >>> from funcnet.sklearn import LinearClassifier
-    >>> x, y = np.asarray([[-1.0], [1.0], [-1.0], [1.0]]), ["no", "yes", "yes", "yes"]
+    >>> x, y = np.asarray([[-1.0], [1.0], [-1.0], [1.0]]), ["no", "yes", "no", "yes"]
     >>> LinearClassifier(penalty=0.05).fit(x, y).predict([[-1.0], [1.0]]).tolist()
     ['no', 'yes']
 
