@@ -147,7 +147,10 @@ def main():
         trials = [trial for trial in trials if names(trial)[2] == middle[names(trial)[1]]]
     options.out.mkdir(parents=True, exist_ok=True)
     store = options.out / ("small.sqlite" if options.small else "sweep.sqlite")
-    results = fn.sweep(trials, digits.train, digits.validation, digits.test, store=store)
+    try:
+        results = fn.sweep(trials, digits.train, digits.validation, digits.test, store=store)
+    except fn.SweepInterrupted as stopped:
+        raise SystemExit(f"\n{stopped}") from None
     print_best(results)
     results.to_csv(options.out / "table.csv")
     draw(results, options.out / "learning_curves.png")

@@ -500,7 +500,9 @@ def test_a_click_shows_learning_curves_in_a_browser(browser, tmp_path, monkeypat
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_fits_a_window_in_a_browser(browser, tmp_path, width):
     """Nothing but tables and figures scrolls sideways, each in its own box; settings stay while metrics scroll."""
+    pytest.importorskip("matplotlib")
     visit(browser, results(bad=(3,), waiting=(5,)), tmp_path, width)
+    assert browser.run("return document.querySelectorAll('figure svg').length") > 3
     browser.run("document.querySelector('#rows tbody tr:nth-child(2)').click()")
     assert browser.run("return document.scrollingElement.scrollWidth <= innerWidth")
     place = "[...document.querySelectorAll('#rows tbody tr:nth-child(1) > *')].map(c => c.getBoundingClientRect().x)"

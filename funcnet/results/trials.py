@@ -141,13 +141,14 @@ class Trials:
                 there = [*fields, *(paths(self.experiments[0]) if self.experiments else names)]
                 require_name(path, there, "a path to be named must be a field of the experiments")
         new = {path: name for path, name in names.items() if path in fields}
-        every = [new.get(name, name) for name in self.table()]
+        columns = self.table()
+        every = [new.get(name, name) for name in columns]
         if twice := [name for name in new.values() if every.count(name) > 1]:
             raise_error("every column must have a name of its own", f"{twice[0]!r} names two", "another name")
         found = copy.copy(self)
         found._paths = {new.get(name, name): self.path_of(name) for name in fields}
         found._paths = {name: path for name, path in found._paths.items() if name != path}
-        found._columns = None
+        found._columns = dict(zip(every, columns.values(), strict=True))
         return found
 
     def part(self, numbers: np.ndarray) -> "Trials":

@@ -23,6 +23,8 @@ from funcnet.results.plots.best import best_settings
 from funcnet.results.trials import Trials
 from funcnet.text import counted
 
+MOST_SHAPES = 3000
+
 
 def metric_against(results: Trials, metric: str, path: str, by: str | None = None) -> Any:
     """Draw a metric against a field: a point for each run, the median and the middle half of them.
@@ -44,7 +46,9 @@ def metric_against(results: Trials, metric: str, path: str, by: str | None = Non
         shown = sound & there
         logarithmic = ticks is None and wide(x[there])
         apart = _apart(x[shown], logarithmic)
-        axes.plot(apart, values[shown], "o", color=COLOURS[0], alpha=0.35, markersize=3.5, mew=0, label="a run")
+        # Thousands of shapes would make a file of megabytes.
+        look: dict[str, Any] = {"alpha": 0.35, "markersize": 3.5, "mew": 0, "rasterized": len(apart) > MOST_SHAPES}
+        axes.plot(apart, values[shown], "o", color=COLOURS[0], label="a run", **look)
         middles = [(p, np.quantile(values[shown & (x == p)], (0.25, 0.5, 0.75))) for p in np.unique(x[shown])]
         if middles:
             places = [place for place, _ in middles]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from funcnet.figures import BAD, COLOURS, INK, PAPER, figure_of, import_extra, style
-from funcnet.results.plots.axes import columns_of, literal, not_run, positions, short, spaced, title, wide
+from funcnet.results.plots.axes import columns_of, literal, not_run, positions, short, spaced, steep, title, wide
 from funcnet.results.trials import Trials
 from funcnet.text import counted
 
@@ -26,7 +26,7 @@ def parallel_coordinates(results: Trials, metric: str) -> Any:
         axes.grid(False)
         heights = [_unit_axis(axes, place, name, results.table()[name]) for place, name in enumerate(fields)]
         last = np.where(sound, values, np.nan)
-        heights.append(_unit_axis(axes, len(fields), metric, last))
+        heights.append(_unit_axis(axes, len(fields), metric, last, steep(last, metric)))
         heights[-1] = np.where(failed, 1.08, heights[-1])
         points = np.stack(heights, axis=1)
         normal = import_extra("matplotlib.colors").Normalize(0, max(len(chosen) - 1, 1))
@@ -60,11 +60,11 @@ def parallel_coordinates(results: Trials, metric: str) -> Any:
     return figure
 
 
-def _unit_axis(axes: Any, place: int, name: str, column: np.ndarray) -> np.ndarray:
+def _unit_axis(axes: Any, place: int, name: str, column: np.ndarray, logarithmic: bool = False) -> np.ndarray:
     """Draw one vertical axis with its ticks, and return the heights of the values on it, from 0 to 1."""
     x, ticks = positions(column)
     finite = x[np.isfinite(x)]
-    logarithmic = ticks is None and wide(finite)
+    logarithmic = ticks is None and (logarithmic or wide(finite))
     scaled = np.log10(np.where(x > 0, x, np.nan)) if logarithmic else x
     low, high = (float(np.nanmin(scaled)), float(np.nanmax(scaled))) if finite.size else (0.0, 1.0)
     span = high - low or 1.0

@@ -26,7 +26,7 @@ class Column(NamedTuple):
 def settings(view: View) -> tuple[str, str]:
     """Return the heading and the table of settings, best first, and its style; nothing where each ran once."""
     summary = view.summary
-    if summary is None or len(summary) == len(view.results.rows):
+    if summary is None or summary.count.max() == 1:
         return "", ""
     shown = min(len(summary), MOST_SETTINGS)
     columns = [Column("setting", [str(k + 1) for k in range(shown)], range(1, shown + 1), sticky=True)]
