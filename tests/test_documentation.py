@@ -21,7 +21,7 @@ PAGES = [
     *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts),
 ]
 # Pages whose code needs more than the extra for tests: they are run where it is there.
-NEEDS = {"docs/guides/deploying.md": ("onnx", "onnxruntime", "flatbuffers")}
+NEEDS = {"docs/guides/deploying.md": ("onnx", "onnxruntime", "flatbuffers"), "docs/guides/optuna.md": ("optuna",)}
 MODULES = ["funcnet"] + [
     module.name
     for module in pkgutil.walk_packages(funcnet.__path__, "funcnet.")

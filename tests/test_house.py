@@ -23,7 +23,7 @@ FLOORS = (
     "training",
     "results",
     "sweeps",
-    "checking tracing costs operations memory linear stepping generation torch onnx sklearn",
+    "checking tracing costs operations memory linear stepping generation torch onnx sklearn optuna",
 )
 # Imports inside functions: by whom, of what, and why they are worth it.
 LAZY: set[tuple[str, str]] = set()
