@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from funcnet.errors import raise_error
 from funcnet.records import replace
-from funcnet.sklearn.jobs import Outcome, Training, diverged, precision, trained
+from funcnet.sklearn.jobs import Outcome, Training, arrays_key, diverged, memory, precision, trained
 from funcnet.sklearn.settings import Settings, experiment_of, needs_validation, outputs_of, seed_of
 from funcnet.sklearn.tables import as_weight, check_table, padded
 from funcnet.training.experiment import Experiment
@@ -69,7 +69,7 @@ class NetworkEstimator(BaseEstimator):
 
         """
         goes_on = self.warm_start and self._is_fitted()
-        x, targets, weight = self._checked(X, y, sample_weight, first=not goes_on, learns=not goes_on)
+        x, targets, weight = self._recalled(X, y, sample_weight) if not goes_on else self._checked(X, y, sample_weight)
         seed = seed_of(self.random_state, self.experiment)
         held_out = bool(self.early_stopping) or needs_validation(self.experiment)
         data, held = self._split(x, targets, weight, seed) if held_out else ((x, targets, weight), None)
@@ -90,7 +90,24 @@ class NetworkEstimator(BaseEstimator):
     def _is_fitted(self) -> bool:
         return "params_" in vars(self)
 
-    def _checked(self, X: Any, y: Any, sample_weight: Any, first: bool, learns: bool) -> tuple[Any, Any, Any]:
+    def _recalled(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        """Return what `_checked` does; in a search it is remembered for all candidates."""
+        remembered, given = memory(), (X, y, sample_weight)
+        if remembered is None or not all(a is None or (type(a) is np.ndarray and a.dtype != object) for a in given):
+            return self._checked(*given, first=True, learns=True)
+        key = type(self), repr(vars(self).get("class_weight")), vars(self).get("scale_targets"), arrays_key(*given)
+        if key not in remembered:
+            before = set(vars(self))
+            found = self._checked(*given, first=True, learns=True)
+            remembered[key] = found, {name: value for name, value in vars(self).items() if name not in before}
+        found, learnt = remembered[key]
+        for name, value in learnt.items():
+            setattr(self, name, value)
+        return found
+
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any, first: bool = False, learns: bool = False
+    ) -> tuple[Any, Any, Any]:
         """Return features, targets and weights of the samples that count; None for no weights."""
         check_table(X)
         x, y = validate_data(self, X, y, reset=first, dtype=REAL, multi_output=True, y_numeric=self._numeric)

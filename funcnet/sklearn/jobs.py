@@ -48,6 +48,7 @@ class Noted(Exception):
 
 _NOTES: contextvars.ContextVar[Any] = contextvars.ContextVar("notes", default=None)
 _ANSWERS: contextvars.ContextVar[Any] = contextvars.ContextVar("answers", default=None)
+_MEMORY: contextvars.ContextVar[Any] = contextvars.ContextVar("memory", default=None)
 _SEED: contextvars.ContextVar[Any] = contextvars.ContextVar("seed", default=None)
 
 
@@ -56,6 +57,22 @@ def precision(dtype: Any) -> Iterator[None]:
     """Compute in a dtype inside: 64-bit mode for float64, 32-bit mode for float32, whatever it is outside."""
     with jax.enable_x64(np.dtype(dtype) == np.float64):
         yield
+
+
+@contextlib.contextmanager
+def remembering() -> Iterator[None]:
+    """Let estimators remember inside what they found in checking data, for others that get the same data."""
+    token = _MEMORY.set({})
+    try:
+        yield
+    finally:
+        _MEMORY.reset(token)
+
+
+def memory() -> dict[Any, Any] | None:
+    """Return what estimators remember, None outside a search."""
+    found: dict[Any, Any] | None = _MEMORY.get()
+    return found
 
 
 @contextlib.contextmanager
@@ -130,8 +147,13 @@ def key_of(job: Training) -> Key:
 
 def data_key(job: Training) -> str:
     """Return a hash of what a job is trained on."""
+    return arrays_key(*job.data, *(job.held or ()))
+
+
+def arrays_key(*arrays: Any) -> str:
+    """Return a hash of arrays, None among them."""
     found = hashlib.blake2b(digest_size=16)
-    for array in (*job.data, *(job.held or ())):
+    for array in arrays:
         if array is None:
             found.update(b"none")
         else:

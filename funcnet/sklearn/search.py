@@ -20,7 +20,7 @@ from sklearn.utils.validation import _check_method_params
 
 from funcnet.errors import describe, raise_error
 from funcnet.protocols import fits
-from funcnet.sklearn.jobs import Noted, Outcome, Training, answering, collecting, precision
+from funcnet.sklearn.jobs import Noted, Outcome, Training, answering, collecting, precision, remembering
 from funcnet.sweeps.run import sweep
 
 
@@ -109,7 +109,6 @@ class SweepSearchCV(GridSearchCV):
         splits = list(splitter.split(X, y, params.get("groups")))
         candidates = self._candidates()
         seed = int(check_random_state(None).randint(2**31 - 1))  # for estimators without one
-        answers = self._answers(self._jobs(candidates, splits, (X, y, params), seed))
         inner = _Listed(
             self.estimator,
             candidates,
@@ -120,8 +119,10 @@ class SweepSearchCV(GridSearchCV):
             return_train_score=self.return_train_score,
         )
         seconds: list[float] = []
-        with answering(answers, seconds, seed):
-            inner.fit(X, y, **params)
+        with remembering():
+            answers = self._answers(self._jobs(candidates, splits, (X, y, params), seed))
+            with answering(answers, seconds, seed):
+                inner.fit(X, y, **params)
         names = ("n_splits_", "multimetric_", "scorer_", "cv_results_", "best_index_", "best_score_", "best_params_")
         for name in (*names, "best_estimator_", "refit_time_", "feature_names_in_"):
             if name in vars(inner):

@@ -19,6 +19,7 @@ from funcnet.training.experiment import Experiment, endings
 from funcnet.training.state import DIVERGED, NEVER, WINDOW, State, columns, gather_history
 from funcnet.training.steps import measure
 from funcnet.training.updates import computing, features, read
+from funcnet.trees import default_real
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -203,6 +204,18 @@ def _outputs(experiment: Experiment, params: Any, x: Any) -> Any:
     return as_layer(experiment.network).apply(low, x)
 
 
+_ROWS: dict[Any, int] = {}
+
+
+def _block_rows(network: Any, params: Any, one: Any) -> int:
+    """Return `block_rows`, which traces a pass, once for all networks of a structure."""
+    leaves, structure = jax.tree.flatten((network, params, one))
+    key = structure, default_real(), tuple((np.shape(leaf), str(jnp.result_type(leaf))) for leaf in leaves)
+    if key not in _ROWS:
+        _ROWS[key] = block_rows(network, params, one)
+    return _ROWS[key]
+
+
 def predictions(experiment: Experiment, params: Any, x: Any) -> Any:
     """Return what a network gives for features, walked in blocks, the last one filled up so that one program serves."""
     x = arrays_of(x, "x")
@@ -214,9 +227,9 @@ def predictions(experiment: Experiment, params: Any, x: Any) -> Any:
     network.check_input(features(experiment, x))
     if experiment.transform is None:
         network.check_values(x)
-    rows = min(block_rows(network, params, one), 1 << (samples - 1).bit_length())
+    rows = min(_block_rows(network, params, one), 1 << (samples - 1).bit_length())
     found = []
     for start in range(0, samples, rows):
-        block = jax.tree.map(lambda a: np.take(a, range(start, start + rows), axis=0, mode="clip"), x)  # noqa: B023
+        block = jax.tree.map(lambda a: np.take(a, np.arange(start, start + rows), axis=0, mode="clip"), x)  # noqa: B023
         found.append(jax.tree.map(lambda a: np.asarray(a)[: samples - start], _outputs(experiment, params, block)))  # noqa: B023
     return jax.tree.map(lambda *blocks: np.concatenate(blocks), *found)
