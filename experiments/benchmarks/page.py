@@ -10,8 +10,9 @@ from experiments.benchmarks.why import why
 from experiments.benchmarks.words import prose
 from experiments.study import DOCS, Table, plain
 
-GROUPS = ("training", "backward", "elementwise", "compiling", "sweep", "linear", "search")
+GROUPS = ("training", "layers", "backward", "elementwise", "compiling", "sweep", "linear", "search")
 RECORD, PAGE = DOCS / "records" / "benchmarks.json", DOCS / "benchmarks.md"
+CHART = DOCS / "images" / "by-hand-pays.png"
 
 HEAD = """
 # Benchmarks
@@ -51,6 +52,8 @@ def write(record: dict[str, Any]) -> None:
     """Keep a record and write its page."""
     keep(record)
     PAGE.write_text(page(record))
+    if "layers" in record:
+        group("layers").draw(record["layers"]["numbers"], CHART)
 
 
 def page(record: dict[str, Any]) -> str:
