@@ -83,9 +83,7 @@ def to_kernel(x: jax.Array, dy: jax.Array, frame: Windows, groups: int) -> jax.A
     if not x.shape[0]:
         return jnp.zeros(shape, x.dtype)
     if _depthwise(shape, frame, groups):
-        padded, axes = jnp.pad(x, _around(frame.pads)), tuple(range(rank + 1))
-        taps = [jnp.sum(read(padded, tap, frame) * dy, axis=axes) for tap in frame.taps()]
-        return jnp.stack(taps).reshape(shape)
+        return _tap_by_tap(jnp.pad(x, _around(frame.pads)), dy, frame).reshape(shape).astype(x.dtype)
     pads = []
     for k, s, d, (lo, _), n, m in zip(*frame, strict=True):
         pads.append((lo, (k - 1) * d + (m - 1) * s + 1 - n - lo))
@@ -115,6 +113,19 @@ def _shifted(padded: jax.Array, kernel: jax.Array, frame: Windows) -> jax.Array:
         seen = read(padded, tap, frame)
         terms.append(seen * jnp.broadcast_to(weight, seen.shape))
     return sum(terms[1:], terms[0])
+
+
+def _tap_by_tap(padded: jax.Array, dy: jax.Array, frame: Windows) -> jax.Array:
+    """Return Σ x⁺[p s + t d] dy[p] for every tap: sample by sample, as one of them and its products fit the cache."""
+    wide = jnp.float32 if dy.dtype.itemsize < 4 else dy.dtype
+    space = tuple(range(1, dy.ndim - 1))
+
+    def add(total: jax.Array, sample: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        seen, sent = (one[None] for one in sample)
+        products = [jnp.sum(read(seen, tap, frame) * sent, axis=(0, *space), dtype=wide) for tap in frame.taps()]
+        return total + jnp.stack(products), None
+
+    return lax.scan(add, jnp.zeros((math.prod(frame.window), dy.shape[-1]), wide), (padded, dy))[0]
 
 
 def _around(pads: Any) -> list[tuple[int, int]]:
