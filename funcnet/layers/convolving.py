@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from funcnet.layers.unfolding import to_kernel_unfolded
 from funcnet.layers.windows import Windows, read
 
 MOST_TAPS = 64  # of a depthwise kernel that is written out tap by tap
@@ -79,12 +80,24 @@ def to_input(dy: jax.Array, kernel: jax.Array, frame: Windows, groups: int) -> j
 
 def to_kernel(x: jax.Array, dy: jax.Array, frame: Windows, groups: int) -> jax.Array:
     """Return dW, of shape (*window, channels of a group, features); 16-bit numbers are summed in 32."""
-    rank, shape = len(frame.space), (*frame.window, x.shape[-1] // groups, dy.shape[-1])
+    shape = (*frame.window, x.shape[-1] // groups, dy.shape[-1])
     if not x.shape[0]:
         return jnp.zeros(shape, x.dtype)
     if _depthwise(shape, frame, groups):
         return _tap_by_tap(jnp.pad(x, _around(frame.pads)), dy, frame).reshape(shape).astype(x.dtype)
-    pads = []
+    if groups > 1:
+        return _to_kernel(x, dy, frame, groups)
+
+    def unfolded(x: jax.Array, dy: jax.Array) -> jax.Array:
+        return to_kernel_unfolded(jnp.pad(x, _around(frame.pads)), dy, frame).reshape(shape).astype(x.dtype)
+
+    # A CPU has no fast convolution with windows as large as the image.
+    return lax.platform_dependent(x, dy, cpu=unfolded, default=lambda x, dy: _to_kernel(x, dy, frame, 1))
+
+
+def _to_kernel(x: jax.Array, dy: jax.Array, frame: Windows, groups: int) -> jax.Array:
+    """Return dW as a convolution, of shape (*window, channels of a group, features)."""
+    rank, pads = len(frame.space), []
     for k, s, d, (lo, _), n, m in zip(*frame, strict=True):
         pads.append((lo, (k - 1) * d + (m - 1) * s + 1 - n - lo))
     space = tuple(range(1, rank + 1))

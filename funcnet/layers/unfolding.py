@@ -1,0 +1,58 @@
+r"""A convolution as one product: windows laid side by side, as rows of a matrix.
+
+    U[p] = (x⁺[p s + t d] for every tap t)      one row a place, taps × channels numbers in it
+    y = U W,   dW = Σ Uᵀ dy                     with W: (taps · channels, features)
+
+U has as many copies of a number as there are taps. It is made for a few samples at a time, so many as fit a core's
+cache, and gone before the next few. A CPU's products of matrices are then faster than its convolutions wherever those
+sum over places, for the kernel's gradient: two to fourteen times, as measured.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from funcnet.layers.windows import Windows, read
+
+CACHE = 1 << 20  # bytes of windows laid side by side at a time
+
+
+def correlate_unfolded(padded: jax.Array, kernel: jax.Array, frame: Windows) -> jax.Array:
+    """Return y, of shape (samples, *places, features), of a padded batch."""
+    features = kernel.shape[-1]
+    matrix = kernel.reshape(-1, features)
+    parts = _cut(padded, _samples(padded, frame))
+    found = lax.map(lambda part: _unfolded(part, frame) @ matrix, parts)
+    return found.reshape(len(padded), *frame.places, features)
+
+
+def to_kernel_unfolded(padded: jax.Array, dy: jax.Array, frame: Windows) -> jax.Array:
+    """Return dW, of shape (taps · channels, features), in at least 32 bits."""
+    some, features = _samples(padded, frame), dy.shape[-1]
+    wide = jnp.float32 if dy.dtype.itemsize < 4 else dy.dtype
+
+    def add(total: jax.Array, pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        part, sent = pair
+        rows = _unfolded(part, frame).T, sent.reshape(-1, features)
+        return total + jnp.matmul(*rows, preferred_element_type=wide), None
+
+    start = jnp.zeros((math.prod(frame.window) * padded.shape[-1], features), wide)
+    return lax.scan(add, start, (_cut(padded, some), _cut(dy, some)))[0]
+
+
+def _unfolded(padded: jax.Array, frame: Windows) -> jax.Array:
+    rows = jnp.concatenate([read(padded, tap, frame) for tap in frame.taps()], axis=-1)
+    return rows.reshape(-1, rows.shape[-1])
+
+
+def _samples(padded: jax.Array, frame: Windows) -> int:
+    """Return how many samples at a time: a divisor of the batch."""
+    one = math.prod(frame.places) * math.prod(frame.window) * padded.shape[-1] * padded.dtype.itemsize
+    most = max(CACHE // one, 1)
+    return max(part for part in range(1, len(padded) + 1) if len(padded) % part == 0 and part <= most)
+
+
+def _cut(batch: jax.Array, some: int) -> jax.Array:
+    return batch.reshape(-1, some, *batch.shape[1:])
