@@ -90,16 +90,17 @@ class Conv(Layer):
             must = f"the channels of the input must be a multiple of the {self.groups} groups of Conv"
             arrived = f"the last axis has {in_shape[-1]}, channels come last"
             raise_error(must, arrived, "np.moveaxis(x, 1, -1), or groups=1")
-        return (*self._frame(in_shape[:-1]).places, self.features)
+        return (*self.frame(in_shape[:-1]).places, self.features)
 
-    def _frame(self, space: Shape) -> Windows:
+    def frame(self, space: Shape) -> Windows:
+        """Lay the windows over a space."""
         return windows(self.window, self.stride, self.padding, self.dilation, space, "Conv")
 
     def init(self, key: jax.Array, in_shape: Shape, dtype: Any = None) -> dict[str, jax.Array]:
         """Draw the kernel (*window, in/groups, features) and the bias (features)."""
         self.out_shape(in_shape)
         draw = self.kernel_init or initializer_for(None)
-        shape = (*self._frame(in_shape[:-1]).window, in_shape[-1] // self.groups, self.features)
+        shape = (*self.frame(in_shape[:-1]).window, in_shape[-1] // self.groups, self.features)
         params = {"kernel": draw(key, shape, dtype)}
         if self.bias:
             params["bias"] = drawn_bias(self.bias_init, fold(key, 1), (self.features,), shape, dtype)
@@ -112,13 +113,13 @@ class Conv(Layer):
     def forward(self, params: Any, x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
         """Return the convolution plus b, and x, which dW needs."""
         x, kernel = images(x, params["kernel"], self.groups, "Conv"), params["kernel"]
-        y = correlate(x, kernel, self._frame(x.shape[1:-1]), self.groups)
+        y = correlate(x, kernel, self.frame(x.shape[1:-1]), self.groups)
         return (y + jnp.broadcast_to(params["bias"], y.shape) if self.bias else y), x
 
     def backward(self, params: Any, saved: jax.Array, dy: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
         """Return dW, db and dx, each of them a convolution or a sum."""
         x = saved
-        frame = self._frame(x.shape[1:-1])
+        frame = self.frame(x.shape[1:-1])
         # y = correlate(x, kernel) + bias
         dparams = {"kernel": to_kernel(x, dy, frame, self.groups)}
         if self.bias:

@@ -20,7 +20,6 @@ up to fifty times as long.
 """
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +34,7 @@ MOST_TAPS = 64  # of a depthwise kernel that is written out tap by tap
 def correlate(x: jax.Array, kernel: jax.Array, frame: Windows, groups: int) -> jax.Array:
     """Return y, of shape (samples, *places, features)."""
     if _depthwise(kernel.shape, frame, groups):
-        return _shifted(jnp.pad(x, _around(frame.pads)), kernel, frame)
+        return _shifted(padded(x, frame), kernel, frame)
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -50,32 +49,43 @@ def correlate(x: jax.Array, kernel: jax.Array, frame: Windows, groups: int) -> j
 def to_input(dy: jax.Array, kernel: jax.Array, frame: Windows, groups: int) -> jax.Array:
     """Return dx, of shape (samples, *space, channels)."""
     rank = len(frame.space)
-    pads = []
-    for k, s, d, (lo, _), n, m in zip(*frame, strict=True):
-        before = (k - 1) * d - lo
-        pads.append((before, n + (k - 1) * d - ((m - 1) * s + 1) - before))
-    turned = lax.rev(kernel, tuple(range(rank)))
     if _depthwise(kernel.shape, frame, groups):
-        between = [(before, after, s - 1) for (before, after), s in zip(pads, frame.stride, strict=True)]
-        spread = lax.pad(dy, jnp.zeros((), dy.dtype), [(0, 0, 0), *between, (0, 0, 0)])
-        return _shifted(spread, turned, frame._replace(stride=(1,) * rank, places=frame.space))
+        inward = frame._replace(stride=(1,) * rank, places=frame.space)
+        return _shifted(spread(dy, frame), _reversed(kernel), inward)
+    flipped = _reversed(kernel)
     images, (out, own, *taps), _ = _numbers(rank)
     exchanged = (own, out, *taps)
     if groups > 1:
         *window, channels, features = kernel.shape
-        split = turned.reshape(*window, channels, groups, features // groups)
-        turned = jnp.swapaxes(split, -1, -3).reshape(*window, features // groups, groups * channels)
+        split = flipped.reshape(*window, channels, groups, features // groups)
+        flipped = jnp.swapaxes(split, -1, -3).reshape(*window, features // groups, groups * channels)
         exchanged = (out, own, *taps)
     return lax.conv_general_dilated(
         dy,
-        turned,
+        flipped,
         (1,) * rank,
-        pads,
+        _inward_pads(frame),
         lhs_dilation=frame.stride,
         rhs_dilation=frame.dilation,
         dimension_numbers=lax.ConvDimensionNumbers(images, exchanged, images),
         feature_group_count=groups,
     )
+
+
+def padded(x: jax.Array, frame: Windows) -> jax.Array:
+    """Return x⁺: a batch with its padding."""
+    return jnp.pad(x, [(0, 0), *frame.pads, (0, 0)])
+
+
+def spread(dy: jax.Array, frame: Windows) -> jax.Array:
+    """Return dy with s − 1 zeros between its numbers, padded so that a turned kernel, step 1, gives dx."""
+    between = [(before, after, s - 1) for (before, after), s in zip(_inward_pads(frame), frame.stride, strict=True)]
+    return lax.pad(dy, jnp.zeros((), dy.dtype), [(0, 0, 0), *between, (0, 0, 0)])
+
+
+def turned(kernel: jax.Array) -> jax.Array:
+    """Return the kernel turned round in each axis, in and out exchanged."""
+    return jnp.swapaxes(_reversed(kernel), -1, -2)
 
 
 def to_kernel(x: jax.Array, dy: jax.Array, frame: Windows, groups: int) -> jax.Array:
@@ -84,12 +94,12 @@ def to_kernel(x: jax.Array, dy: jax.Array, frame: Windows, groups: int) -> jax.A
     if not x.shape[0]:
         return jnp.zeros(shape, x.dtype)
     if _depthwise(shape, frame, groups):
-        return _tap_by_tap(jnp.pad(x, _around(frame.pads)), dy, frame).reshape(shape).astype(x.dtype)
+        return _tap_by_tap(padded(x, frame), dy, frame).reshape(shape).astype(x.dtype)
     if groups > 1:
         return _to_kernel(x, dy, frame, groups)
 
     def unfolded(x: jax.Array, dy: jax.Array) -> jax.Array:
-        return to_kernel_unfolded(jnp.pad(x, _around(frame.pads)), dy, frame).reshape(shape).astype(x.dtype)
+        return to_kernel_unfolded(padded(x, frame), dy, frame).reshape(shape).astype(x.dtype)
 
     # A CPU has no fast convolution with windows as large as the image.
     return lax.platform_dependent(x, dy, cpu=unfolded, default=lambda x, dy: _to_kernel(x, dy, frame, 1))
@@ -113,6 +123,18 @@ def _to_kernel(x: jax.Array, dy: jax.Array, frame: Windows, groups: int) -> jax.
         preferred_element_type=jnp.float32 if x.dtype.itemsize < 4 else x.dtype,
     )
     return found.astype(x.dtype)
+
+
+def _reversed(kernel: jax.Array) -> jax.Array:
+    return lax.rev(kernel, tuple(range(kernel.ndim - 2)))
+
+
+def _inward_pads(frame: Windows) -> list[tuple[int, int]]:
+    pads = []
+    for k, s, d, (lo, _), n, m in zip(*frame, strict=True):
+        before = (k - 1) * d - lo
+        pads.append((before, n + (k - 1) * d - ((m - 1) * s + 1) - before))
+    return pads
 
 
 def _depthwise(shape: tuple[int, ...], frame: Windows, groups: int) -> bool:
@@ -139,10 +161,6 @@ def _tap_by_tap(padded: jax.Array, dy: jax.Array, frame: Windows) -> jax.Array:
         return total + jnp.stack(products), None
 
     return lax.scan(add, jnp.zeros((math.prod(frame.window), dy.shape[-1]), wide), (padded, dy))[0]
-
-
-def _around(pads: Any) -> list[tuple[int, int]]:
-    return [(0, 0), *pads, (0, 0)]
 
 
 def _numbers(rank: int) -> lax.ConvDimensionNumbers:

@@ -31,6 +31,7 @@ from jax.sharding import PartitionSpec as Spec
 from funcnet.records import canonical, children, rebuilt
 from funcnet.sweeps.columns import Columns, computes_in_columns, transposed
 from funcnet.sweeps.hosts import spans_processes, to_devices
+from funcnet.sweeps.side_by_side import side_by_side
 from funcnet.training.experiment import Experiment
 from funcnet.training.state import Data, State
 from funcnet.training.steps import begin, measure, run_epoch
@@ -118,6 +119,8 @@ class _Lanes:
         if self.columns:
             experiment = _with(experiment, network=Columns(experiment.network))
             axes = _with(axes, network=Columns(axes.network))
+        else:
+            experiment, axes = (_with(e, network=side_by_side(e.network)) for e in (experiment, axes))
         in_axes = (axes, self.state_axes)
         one = jax.vmap(lambda e, s: run_epoch(e, s, data), in_axes=in_axes, out_axes=self.state_axes)
 
@@ -137,7 +140,8 @@ class _Lanes:
 
     def measure(self, experiment: Experiment, params: Any, held: Any) -> Any:
         """Measure a held-out set."""
-        return jax.vmap(lambda e, p: measure(e, p, held), in_axes=(self.axes, 0))(experiment, params)
+        experiment, axes = (_with(e, network=side_by_side(e.network)) for e in (experiment, self.axes))
+        return jax.vmap(lambda e, p: measure(e, p, held), in_axes=(axes, 0))(experiment, params)
 
 
 def _frozen(going: jax.Array, after: State, before: State) -> State:
