@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import check_estimator
 import funcnet as fn
 from funcnet.sklearn import LinearClassifier, LinearRegressor, NetworkClassifier, NetworkRegressor, SweepSearchCV, jobs
 from funcnet.sklearn.settings import class_weights
+from funcnet.sklearn.tables import padded
 from tests.helpers import compiled
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is deprecated.*:FutureWarning")
@@ -130,6 +131,12 @@ def test_stopping_early_and_going_on(points, as_users_run_it):
     assert model.stopped_ == "patience"
     assert model.n_iter_ < 300
     assert np.argmin(model.history_["validation_loss"]) == model.n_iter_ - 4
+    whole = fn.Experiment(
+        fn.mlp(8, 3), fn.SoftmaxCrossEntropy(), fn.Adam(0.05), stopping=fn.EarlyStopping(2), dtype="float64"
+    )
+    given = NetworkClassifier(experiment=whole).fit(x, y)  # what its rule watches is held out
+    assert "validation_loss" in given.history_
+    assert given.predict_proba(x).dtype == np.float64
     warm = small(warm_start=True, epochs=5).fit(x, y)
     first = warm.history_["train_loss"]
     assert warm.fit(x, y).history_["train_loss"][0] < first[0] - 0.1
@@ -184,6 +191,12 @@ class Draws:
 
     def rvs(self, *args, **kwargs):
         return 3
+
+
+def test_sets_are_filled_up_to_few_sizes():
+    sizes = [len(padded(np.zeros((n, 1)), np.zeros(n), None)[0]) for n in range(1, 5000)]
+    assert all(n <= size <= max(n + 63, 9 * n / 8) for n, size in enumerate(sizes, start=1))
+    assert len(set(sizes)) < 60
 
 
 def test_balanced_classes_count_weights():

@@ -69,7 +69,7 @@ def show(numbers: dict[str, Any]) -> str:
     """Return the section of the page."""
     job = numbers["searches"]
     if job is None:
-        return "## Searches\n\nscikit-learn, whose search `fn`'s is held against, is not installed."
+        return "## Searches\n\nscikit-learn, beside whose search that of funcnet is timed, is not installed."
     caption = prose(f"""
         ## Searches
 

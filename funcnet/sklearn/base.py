@@ -116,7 +116,8 @@ class NetworkEstimator(BaseEstimator):
         if not counts.all():
             x, y, weight = x[counts], y[counts], weight[counts]
         if first:
-            self.dtype_ = x.dtype
+            double = isinstance(self.experiment, Experiment) and self.experiment.dtype == "float64"
+            self.dtype_ = np.dtype(np.float64) if double else x.dtype
         targets = self._targets(y, weight, learns)
         weighed = self._weighed(targets, weight)
         none = sample_weight is None and weighed is weight

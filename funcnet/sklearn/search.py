@@ -38,6 +38,7 @@ class SweepSearchCV(GridSearchCV):
 
     Candidates that differ in numbers (rates, penalties, dropout above 0, epochs) share a program; those that differ in
     structure (hidden widths, activation, optimizer) have one each. Results are those of `GridSearchCV` to rounding.
+    What cannot be swept, such as an optimizer from elsewhere, trains one by one.
 
     Args:
         estimator: a `NetworkClassifier` or `NetworkRegressor`, or a pipeline that ends in one.
