@@ -15,6 +15,7 @@ import numpy as np
 
 from funcnet.errors import raise_error
 from funcnet.interrupts import stop_requests
+from funcnet.layers.activate import as_layer
 from funcnet.training import checkpoints, steps
 from funcnet.training.experiment import Experiment
 from funcnet.training.preparing import prepare
@@ -169,6 +170,10 @@ def _runner(experiment: Any, train: Any, validation: Any, devices: Any) -> tuple
     streams = as_stream(train, "train"), None if validation is None else as_stream(validation, "validation")
     held = None if streams[1] is None else streams[1].example
     experiment, _ = prepare(experiment, streams[0].example, held, samples=streams[0].samples)
+    if experiment.transform is None:
+        for stream in streams:
+            if stream is not None:
+                stream.check = as_layer(experiment.network).check_values
     chosen = chosen_devices(experiment, devices)
     _check_devices(chosen, experiment, streams[0].samples)
     return experiment, Streamed(experiment, *streams, chosen), streams

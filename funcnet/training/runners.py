@@ -124,7 +124,12 @@ class Streamed:
             state = state.moved(moving)._replace(batch=jax.device_put(np.int32(stop), self._whole))
             if stop == self.count:
                 self._reading = None
-                state = _close(self.experiment, state, self._measured(steps.settled(self.experiment, state)))
+                try:
+                    measured = self._measured(steps.settled(self.experiment, state))
+                except SourceError as error:
+                    error.state = state
+                    raise
+                state = _close(self.experiment, state, measured)
                 epoch, batch = epoch + 1, 0
         return state
 

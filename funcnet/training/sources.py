@@ -8,7 +8,7 @@ that a source as fast as the device costs nothing, and memory does not grow with
 """
 
 import collections
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol, runtime_checkable
 
@@ -63,7 +63,9 @@ def is_source(value: Any) -> bool:
 
 
 class Stream:
-    """A source, checked: each read has the shapes and dtypes of the first."""
+    """A source, checked: each read has the shapes and dtypes of the first, and features that the network takes."""
+
+    check: Callable[[Any], None] | None = None  # of the features of each read: tokens in range, lengths
 
     def __init__(self, source: Any, name: str) -> None:
         self.source, self.name = source, name
@@ -98,6 +100,11 @@ class Stream:
         if lengths != {(len(rows),)} or _kinds(found) != self._kinds:
             words = f"{self.name} gave other shapes or dtypes at {_rows(rows)} than for its first rows"
             raise SourceError(words, rows)
+        if self.check is not None:
+            try:
+                self.check(found[0])
+            except ValueError as error:
+                raise SourceError(f"{self.name} at {_rows(rows)}: {error}", rows) from error
         return found
 
     def batches(self, batches: Iterator[np.ndarray]) -> Generator[tuple[Any, Any, Any], None, None]:
