@@ -273,6 +273,13 @@ def test_a_sweep_of_a_pipeline_trains_all_in_lanes(points, monkeypatch, as_users
     assert len(trained) == 1
 
 
+def test_a_sweep_stops_early_by_the_part_held_out(points, as_users_run_it):
+    x, y = points
+    model, grid = small(early_stopping=True, patience=2, epochs=60), {"learning_rate": [0.02, 0.3]}
+    ours = SweepSearchCV(model, grid, cv=2, scoring="neg_log_loss", refit=False).fit(x, y)
+    same(ours, GridSearchCV(model, grid, cv=2, scoring="neg_log_loss", refit=False).fit(x, y))
+
+
 def test_candidates_that_fail_are_scored_as_such(points, as_users_run_it):
     x, y = points
     grid = {"learning_rate": [0.05, 1e30], "optimizer": ["sgd"]}
