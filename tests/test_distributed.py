@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 
+import jax
+import numpy as np
 import pytest
 from test_sweep import BASE, fingerprints, sweep
 
@@ -69,15 +71,26 @@ jax.distributed.initialize("localhost:{port}", 2, {process})
 assert len(jax.devices()) == 2 and len(jax.local_devices()) == 1
 import pickle
 from test_sweep import fingerprints, sweep
-from test_distributed import TRIALS
+from test_distributed import TRIALS, network_on
+run = network_on(jax.devices())
 results = sweep(TRIALS, devices=jax.devices(), store={store!r})
 if {process} == 0:
-    open({out!r}, "wb").write(pickle.dumps(fingerprints(results)))
+    open({out!r}, "wb").write(pickle.dumps((fingerprints(results), run)))
 """
 
 
+def network_on(devices):
+    """Train a network whose batches have moments and masks of their own, and return its history and first kernel."""
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(40, 9, 3)), rng.integers(0, 3, 40)
+    layers = fn.Conv(4, 3), fn.BatchNorm(), fn.relu, fn.Flatten(), fn.Dropout(0.2), fn.Dense(3)
+    experiment = fn.Experiment(fn.Chain(*layers), fn.SoftmaxCrossEntropy(), fn.Adam(0.01), epochs=3, batch_size=16)
+    run = fn.train(experiment, data, data, devices=devices, progress=False)
+    return run.history, np.asarray(run.params[0]["kernel"])
+
+
 def test_two_processes_share_one_mesh(tmp_path):
-    """Two processes that `jax.distributed` has joined run one sweep: the table is that of one process."""
+    """Two processes that `jax.distributed` has joined run one sweep, and train one network, as one process does."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -99,5 +112,10 @@ def test_two_processes_share_one_mesh(tmp_path):
     ]
     said = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
-    assert pickle.loads(out.read_bytes()) == fingerprints(sweep(TRIALS))
+    rows, (history, kernel) = pickle.loads(out.read_bytes())
+    assert rows == fingerprints(sweep(TRIALS))
+    wanted, alone = network_on(jax.local_devices()[:1])
+    np.testing.assert_allclose(kernel, alone, rtol=1e-8)
+    for name, column in wanted.items():
+        np.testing.assert_allclose(history[name], column, rtol=1e-8, err_msg=name)
     assert len(sweep(TRIALS, store=store)) == len(TRIALS)
