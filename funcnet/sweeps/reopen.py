@@ -8,7 +8,7 @@ import numpy as np
 from funcnet.results.rows import WAITING, Row
 from funcnet.results.table import Results
 from funcnet.sweeps.store import Store
-from funcnet.training.describe import experiment_of
+from funcnet.training.describe import experiments_of
 
 
 class Stored:
@@ -59,6 +59,6 @@ def open_results(path: Any) -> Results:
     store = Store(path, reading=True)
     found = store.everything()
     source = Stored(store, [row.hash for _, row in found])
-    experiments = [experiment_of(description) for description, _ in found]
+    experiments = experiments_of(description for description, _ in found)
     rows = [row for _, row in found]
     return Results(experiments, rows, source.curves, source.params, origin=store.origin())

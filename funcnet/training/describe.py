@@ -1,15 +1,17 @@
 r"""Experiments in words: a readable form in JSON, and the hashes by which a store knows them.
 
 describe_experiment   records as {"kind": name, field: …}, the rest as JSON has it
-experiment_of         the way back
+experiment_of         the way back; experiments_of for many that have parts in common
 hashes                of everything that decides the outcome of a trial, and of the same without `epochs`
 data_hash             of shapes, dtypes and bytes
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import sys
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -70,15 +72,31 @@ def experiment_of(description: Any) -> Any:
     True
 
     """
-    if isinstance(description, list):
-        return tuple(experiment_of(value) for value in description)
-    if not isinstance(description, dict):
-        return description
-    fields = {name: experiment_of(value) for name, value in description.items() if name != "kind"}
-    if "kind" not in description:
-        return fields
-    module, _, name = str(description["kind"]).rpartition(".")
-    for kind in _kinds(module, name):
+    return experiments_of([description])[0]
+
+
+def experiments_of(descriptions: Iterable[Any]) -> list[Any]:
+    """Return the record of each description, equal parts made once; raises as `experiment_of` does."""
+    kinds, made_before = functools.cache(_kinds), {}
+
+    def read(node: Any) -> Any:
+        if isinstance(node, list):
+            return tuple(read(value) for value in node)
+        if not isinstance(node, dict):
+            return node
+        words = json.dumps(node)
+        if words not in made_before:
+            fields = {name: read(value) for name, value in node.items() if name != "kind"}
+            made_before[words] = _record(str(node["kind"]), fields, kinds) if "kind" in node else fields
+        return made_before[words]
+
+    return [read(description) for description in descriptions]
+
+
+def _record(label: str, fields: dict[str, Any], kinds: Callable[[str, str], list[Any]]) -> Any:
+    """Return a record with these fields, of the first class of this name that has them."""
+    module, _, name = label.rpartition(".")
+    for kind in kinds(module, name):
         # A field that is younger than the description has its default.
         items = {item.name: item.default for item in dataclasses.fields(kind)}
         complete = items | fields
@@ -86,7 +104,7 @@ def experiment_of(description: Any) -> Any:
             return made(kind, complete)
     raise_error(
         "the experiments of a store must be made of records that are imported",
-        f"there is no {description['kind']} with the fields {', '.join(fields)}",
+        f"there is no {label} with the fields {', '.join(fields)}",
         f"import {module or 'funcnet'} before, of the version that wrote the store",
     )
 
