@@ -1,6 +1,7 @@
 """The sweep engine: a row is a row, one program a structure, one bad trial harms itself alone, nothing is lost."""
 
 import importlib
+import math
 import os
 import signal
 import sqlite3
@@ -516,6 +517,24 @@ def test_an_optimizer_from_elsewhere_is_refused_in_words():
 
     with pytest.raises(TypeError, match="made of records, numbers and names"):
         sweep([fn.replace(BASE, {"optimizer": Theirs()})])
+
+
+def test_the_plan_of_one_run_is_what_train_then_does():
+    """It says which devices are chosen; the run finds its program compiled."""
+    alone = fn.replace(BASE, {"network": fn.mlp(11, 3), "epochs": 3})
+    plan = fn.plan(alone, TRAIN, VALIDATION)
+    assert (plan.trials, plan.devices, len(plan.programs), plan.programs[0].epochs) == (1, 1, 1, 3)
+    assert min(plan.flops, plan.bytes, plan.seconds) > 0
+    assert plan.hint == ""
+    with compiled() as names:
+        fn.train(alone, TRAIN, VALIDATION, progress=False)
+    assert "jit(walk)" not in names
+    assert math.isnan(fn.plan(alone, TRAIN, calibrate=False).seconds)
+    loops = fn.Chain(fn.Reshape((6, 1)), fn.GRU(3, sequence=False), fn.Dense(3))
+    spread = fn.replace(BASE, {"network": loops, "batch_size": 4})
+    wide = fn.plan(spread, TRAIN, calibrate=False)
+    assert wide.devices == len(jax.local_devices())
+    assert "use_cores" in fn.plan(spread, TRAIN, calibrate=False, devices=jax.local_devices()[:1]).hint
 
 
 MEMORY = """

@@ -4,7 +4,8 @@ from funcnet.sweeps.devices import use_compilation_cache, use_cores
 from funcnet.sweeps.distributions import Choice, Integers, LogUniform, Uniform
 from funcnet.sweeps.folds import sweep_folds
 from funcnet.sweeps.halving import Halving
-from funcnet.sweeps.planning import Plan, plan
+from funcnet.sweeps.planning import plan
+from funcnet.sweeps.plans import Plan
 from funcnet.sweeps.reopen import open_results
 from funcnet.sweeps.run import SweepInterrupted, sweep
 from funcnet.sweeps.space import grid, sample
