@@ -22,8 +22,6 @@ from funcnet.sklearn.settings import class_weights
 from funcnet.sklearn.tables import padded
 from tests.helpers import compiled
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is deprecated.*:FutureWarning")
-
 
 @pytest.fixture(scope="module")
 def points():
