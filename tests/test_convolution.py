@@ -99,6 +99,22 @@ def test_a_group_for_each_channel_is_the_same_written_out_as_a_grouped_convoluti
     jax.tree.map(lambda a, b: close(np.asarray(a), np.asarray(b)), shifted, grouped)
 
 
+def test_the_way_back_to_the_input_stays_fast_in_a_loop():
+    """In a loop too, a CPU is given the axes of the kernel in the order that its fast convolution takes."""
+    layer, kernel, dy = fn.Conv(5, 3), jnp.ones((3, 3, 4, 5)), jnp.ones((2, 6, 7, 5))
+
+    def train(kernel, dy):
+        def back(_, k):
+            return k + jnp.sum(convolving.to_input(dy, k, layer.frame((6, 7)), 1))
+
+        return jax.lax.fori_loop(0, 2, back, kernel)
+
+    text = jax.jit(train).lower(kernel, dy).compile().as_text()
+    found = [line for line in text.splitlines() if " convolution(" in line]
+    assert found
+    assert all("dim_labels=b01f_01io->b01f" in line for line in found if jax.default_backend() == "cpu"), found
+
+
 def test_lanes_with_kernels_of_their_own_get_their_own_gradients(rng):
     layer = fn.Conv(4, (2, 3), stride=2, groups=2)
     x = jnp.asarray(rng.normal(size=(3, 2, 5, 6, 4)))

@@ -52,14 +52,12 @@ def to_input(dy: jax.Array, kernel: jax.Array, frame: Windows, groups: int) -> j
     if _depthwise(kernel.shape, frame, groups):
         inward = frame._replace(stride=(1,) * rank, places=frame.space)
         return _shifted(spread(dy, frame), _reversed(kernel), inward)
-    flipped = _reversed(kernel)
-    images, (out, own, *taps), _ = _numbers(rank)
-    exchanged = (own, out, *taps)
+    # In a loop, a CPU convolves by hand, at a tenth of the speed, if a kernel's axes are exchanged in name alone.
+    flipped = turned(kernel)
     if groups > 1:
         *window, channels, features = kernel.shape
-        split = flipped.reshape(*window, channels, groups, features // groups)
+        split = _reversed(kernel).reshape(*window, channels, groups, features // groups)
         flipped = jnp.swapaxes(split, -1, -3).reshape(*window, features // groups, groups * channels)
-        exchanged = (out, own, *taps)
     return lax.conv_general_dilated(
         dy,
         flipped,
@@ -67,7 +65,7 @@ def to_input(dy: jax.Array, kernel: jax.Array, frame: Windows, groups: int) -> j
         _inward_pads(frame),
         lhs_dilation=frame.stride,
         rhs_dilation=frame.dilation,
-        dimension_numbers=lax.ConvDimensionNumbers(images, exchanged, images),
+        dimension_numbers=_numbers(rank),
         feature_group_count=groups,
     )
 
