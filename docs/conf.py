@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.linkcode",
     "concepts",
     "docstrings",
+    "mathml",
     "sources",
 ]
 exclude_patterns = ["_build", "records"]
@@ -25,6 +26,7 @@ suppress_warnings = ["toc.empty_glob"]  # a group of studies may be empty
 
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 4
+html_math_renderer = "mathml"
 highlight_language = "none"  # formulas stand in indented blocks
 default_role = "literal"  # `code` in docstrings
 smartquotes_action = "D"  # -- is a dash

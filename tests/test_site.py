@@ -2,6 +2,7 @@
 
 import html
 import html.parser
+import importlib
 import importlib.util
 import inspect
 import pathlib
@@ -23,7 +24,7 @@ FOLDERS = [
     *(value for name in funcnet.__all__ if inspect.ismodule(value := getattr(funcnet, name))),
 ]
 needs_extra = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("sphinx", "myst_parser", "furo")),
+    any(importlib.util.find_spec(name) is None for name in ("sphinx", "myst_parser", "furo", "latex2mathml")),
     reason="run with the docs extra",
 )
 
@@ -59,6 +60,15 @@ def broken_links(site):
             if not target.is_file() or (anchor and target in pages and anchor not in pages[target].anchors):
                 broken.append(f"{path.relative_to(site.resolve())}: {link}")
     return broken
+
+
+def extension(name):
+    """Return a module of docs/extensions."""
+    sys.path.insert(0, str(DOCS / "extensions"))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.pop(0)
 
 
 @pytest.fixture(scope="module")
@@ -111,12 +121,23 @@ def test_the_reference_knows_every_public_name(site):
 
 @needs_extra
 def test_formulas_stand_in_the_reference(site):
-    """Each concept's module brings its formulas along, as they stand in the file, and its entry leads to the file."""
+    """Each concept's module brings its formulas along, set as mathematics, and its entry leads to the file."""
+    formulas = extension("formulas")
     text = "".join(path.read_text() for path in (site / "reference").glob("*.html"))
-    shown = " ".join(html.unescape(re.sub("<[^>]*>", "", text)).split())
     modules = [module for folder in FOLDERS for module in getattr(folder, "REGISTRY", ())]
     assert len(modules) > 50
     for module in modules:
-        formula = " ".join(module.__doc__.split("\n\n")[1].split("`")[0].split())
-        assert formula[:60] in shown, module.__name__
+        lines = module.__doc__.split("\n\n")[1].splitlines()
+        math = [piece for line in lines for is_math, piece in formulas.pieces(line[11:]) if is_math and "=" in piece]
+        latex = [html.escape(formulas.latex(piece.rstrip(",;:."))) for piece in math if formulas.balanced(piece)]
+        assert any(f'alttext="{formula}"' in text for formula in latex) or not latex, module.__name__
         assert f"files/{module.__name__.replace('.', '/')}.py.html#" in text, module.__name__
+
+
+@needs_extra
+def test_no_page_needs_a_network(site):
+    """Formulas are MathML, and neither a script, a style, a font nor a picture comes from another host."""
+    pages = [path.read_text() for path in site.rglob("*.html")]
+    assert sum(page.count("<math ") for page in pages) > 1000
+    loaded = [re.findall(r'<(?:script|img|link|iframe)[^>]*(?:src|href)="(?:https?:)?//[^"]*"', page) for page in pages]
+    assert [link for links in loaded for link in links if "canonical" not in link] == []

@@ -13,6 +13,7 @@ import textwrap
 from typing import Any
 
 from docutils import nodes
+from formulas import LABELS, typeset
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -22,6 +23,7 @@ SECTION = re.compile(r"\s*(Args|Raises|Returns|Attributes|Yields):?\s*(\n\s*-+)?
 RULE = re.compile(r"=+(\s+=+)+\s*")
 WIDTH = 116  # of preformatted text, in characters
 LEAD = re.compile(r"^([A-Z][\w-]*(?: \w+)?)\. (?=\S)")
+LABELLED = re.compile(r"([A-Z][\w-]*(?: \w+)?|[A-Z][\w-]{9,}) {2,}(?=\S)|(Convention) ")
 CODE = re.compile(r"(`[^`]+`)")
 
 
@@ -93,6 +95,30 @@ def google(lines: list[str]) -> list[str]:
     return out
 
 
+def labelled(lines: list[str]) -> list[str]:
+    """Return rows of a label and what stands beside it as a table: formulas as mathematics, the rest as sentences."""
+    rows: list[tuple[str, list[str]]] = []
+    full = False
+    for line in lines:
+        match = LABELLED.match(line)
+        text = line[match.end() :] if match else line.strip()
+        if match:
+            rows.append((line[: match.end()].strip(), [text]))
+        elif full and rows[-1][0] not in LABELS:
+            rows[-1][1][-1] += " " + text
+        else:
+            rows[-1][1].append(text)
+        full = len(line) > WIDTH - 25 and not line.endswith((".", ";", ","))
+        full |= rows[-1][0] in ("Kink", "Extremes", "Source", "State", "Convention", "Erratum", "Forms", "Rows")
+    out = [".. list-table::", "   :class: labelled", ""]
+    for label, said in rows:
+        shown = [
+            typeset(text, escaped) if label in LABELS else escaped(re.sub(" {3,}", "\u2003", text)) for text in said
+        ]
+        out += [f"   * - {label}", *(f"{'     - ' if i == 0 else '       '}| {text}" for i, text in enumerate(shown))]
+    return out
+
+
 def restructured(text: str) -> list[str]:
     """Return a docstring, or a part of one, without its indentation, as lines of reStructuredText."""
     out: list[str] = []
@@ -108,12 +134,14 @@ def restructured(text: str) -> list[str]:
             section, block = False, table(lines)
         elif re.match(r"\w+ : ", lines[0]):
             section, block = False, arguments(lines)
+        elif LABELLED.match(lines[0]):
+            section, block = False, labelled(lines)
         elif aligned(lines):
             section, block = False, [*([] if literal else ["::", ""]), *("    " + line for line in wrapped(lines))]
         else:
             prose = escaped(" ".join(line.strip() for line in lines))
             section, block = False, [LEAD.sub(r"**\1.** ", prose)]
-        literal = not section and block[-1].startswith("    ") and (block[0] == "::" or literal)
+        literal = not section and block[-1].startswith("    ") and (block[0] == "::" or literal) and block[0][0] != "."
         out += [*block, ""]
     return out
 
