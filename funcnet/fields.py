@@ -71,6 +71,18 @@ def number(
 
     With `schedule`, a function that adopts schedules, one of them may stand in its place; with `vector` a list of
     numbers, one for each class or the like.
+
+    Args:
+        default: the value where none is given; without one it must be given.
+        at_least: the least value, included.
+        above: a bound that is left out.
+        at_most: the largest value, included.
+        below: a bound that is left out.
+        optional: whether None is allowed too.
+        schedule: a function that adopts a schedule, where one may stand.
+        vector: whether a list of numbers may stand.
+        kw_only: whether the field is given by keyword alone.
+
     """
     optional = optional or default is None
     bounds = Bounds("number", at_least, above, at_most, below, optional, schedule, vector)
@@ -80,7 +92,15 @@ def number(
 def integer(
     default: Any = dataclasses.MISSING, *, at_least: int = 0, at_most: int = _MOST, kw_only: bool = False
 ) -> Any:
-    """Declare a field that is a whole number which may vary in a sweep, hence a leaf."""
+    """Declare a field that is a whole number which may vary in a sweep, hence a leaf.
+
+    Args:
+        default: the value where none is given; without one it must be given.
+        at_least: the least value.
+        at_most: the largest value.
+        kw_only: whether the field is given by keyword alone.
+
+    """
     return _field(default, kw_only, Bounds("integer", at_least=at_least, at_most=at_most))
 
 
@@ -92,13 +112,28 @@ def choice(
     optional: bool = False,
     kw_only: bool = False,
 ) -> Any:
-    """Declare a static field: a flag, a name out of `options`, or a whole number of `at_least` so much."""
+    """Declare a static field: a flag, a name out of `options`, or a whole number of `at_least` so much.
+
+    Args:
+        default: the value where none is given; without one it must be given.
+        options: the values that are allowed; empty for any that can be hashed.
+        at_least: the least value of a whole number.
+        optional: whether None is allowed too.
+        kw_only: whether the field is given by keyword alone.
+
+    """
     bounds = Bounds("choice", at_least=at_least, options=options, optional=optional or default is None)
     return _field(default, kw_only, bounds)
 
 
 def part(default: Any = dataclasses.MISSING, *, kw_only: bool = False) -> Any:
-    """Declare a field that holds a record, a tuple of records or None, hence a subtree."""
+    """Declare a field that holds a record, a tuple of records or None, hence a subtree.
+
+    Args:
+        default: the value where none is given; without one it must be given.
+        kw_only: whether the field is given by keyword alone.
+
+    """
     return _field(default, kw_only, Bounds("part"))
 
 

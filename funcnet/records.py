@@ -73,6 +73,10 @@ def record(cls: type[T]) -> type[T]:
 
     A `__post_init__` of the class runs after its fields have been checked one by one, and after those of its bases.
     Records of one class are equal, and have one hash, if their fields are, arrays by value.
+
+    Args:
+        cls: a class whose fields are declared by `number`, `integer`, `choice` and `part`.
+
     """
     if is_record_class(cls):
         return cls
@@ -203,9 +207,14 @@ def children(node: Any) -> dict[str, Any]:
 def paths(node: Any, prefix: str = "") -> list[str]:
     """List the dotted path of every field below `node`, choices and parts included.
 
+    Args:
+        node: a record, or a tuple of records.
+        prefix: what stands before every path.
+
     >>> import funcnet as fn
     >>> paths(fn.SGD(0.1))
     ['learning_rate', 'momentum', 'nesterov', 'dampening', 'rate_inside']
+
     """
     found = []
     for name, value in children(node).items():

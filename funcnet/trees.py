@@ -148,8 +148,12 @@ def norm_parts(tree: Any) -> tuple[jax.Array, jax.Array]:
 def global_norm(tree: Any) -> jax.Array:
     r"""Return √Σ g² over all leaves; it is finite wherever the norm itself can be represented.
 
+    Args:
+        tree: a gradient, or any tree of arrays.
+
     >>> print(global_norm({"a": jnp.asarray([3.0]), "b": jnp.asarray(4.0)}))
     5.0
+
     """
     half, relative = norm_parts(widen(tree))
     return half * relative * half

@@ -26,9 +26,13 @@ from funcnet.records import Number, cast, number, record
 class ELU(Elementwise):
     r"""z where z > 0, else α (e^z − 1); alpha is a number that can be swept.
 
+    Args:
+        alpha: the limit far out on the left is −alpha; 1 in the paper, where the slopes at 0 meet.
+
     >>> import jax.numpy as jnp
     >>> print(ELU(alpha=2.0)(jnp.asarray([-1e4, 0.0, 3.0])))
     [-2.  0.  3.]
+
     """
 
     alpha: Number = number(default=1.0, at_least=0)

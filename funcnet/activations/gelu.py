@@ -35,11 +35,15 @@ def _inner(z: jax.Array) -> jax.Array:
 class GELU(Elementwise):
     r"""z Φ(z), or the approximation by tanh; which of the two is structure, not a number.
 
+    Args:
+        approximate: whether the form with tanh is computed, as in GPT-2, or the exact one.
+
     >>> import jax.numpy as jnp
     >>> print(GELU()(jnp.asarray([-1.0, 0.0, 1.0], jnp.float32)))
     [-0.15865527  0.          0.8413447 ]
     >>> print(GELU(approximate=True)(jnp.asarray([1.0], jnp.float32)))
     [0.841192]
+
     """
 
     approximate: bool = choice(default=False, options=(False, True))

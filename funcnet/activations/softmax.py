@@ -30,11 +30,16 @@ from funcnet.records import Vector, cast, number, record
 class Softmax(Activation):
     r"""The distribution with probabilities proportional to e^z, or to w e^z with class weights w.
 
+    Args:
+        class_weight: a positive number for each class, by which its probability is multiplied before all are
+            divided by their sum; None for equal ones.
+
     >>> import jax.numpy as jnp
     >>> print(Softmax()(jnp.log(jnp.asarray([1.0, 1.0, 2.0]))))
     [0.25 0.25 0.5 ]
     >>> print([f"{y:.2f}" for y in Softmax(class_weight=[3.0, 1.0])(jnp.zeros(2))])
     ['0.75', '0.25']
+
     """
 
     class_weight: Vector | None = number(default=None, above=0, vector=True)

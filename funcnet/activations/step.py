@@ -28,9 +28,13 @@ from funcnet.records import Number, cast, number, record
 class Step(Elementwise):
     r"""1 from the threshold upwards, 0 below it; the derivative is declared 0 everywhere.
 
+    Args:
+        threshold: the input from which on the unit fires.
+
     >>> import jax.numpy as jnp
     >>> print(Step(threshold=1.0)(jnp.asarray([0.9, 1.0, 1.1])))
     [0. 1. 1.]
+
     """
 
     threshold: Number = number(default=0.0)

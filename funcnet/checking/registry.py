@@ -46,6 +46,11 @@ def cases(*registries: Any, reductions: bool = True) -> list[Example]:
 
     A loss is also listed with its other reductions, on its batches: a backward that assumes one number as dy is
     right for a mean and wrong for each sample's own loss.
+
+    Args:
+        *registries: names of registries, modules or packages, one argument each; all when none is given.
+        reductions: whether each loss stands there with every reduction.
+
     """
     found = []
     for registry in registries or _KINDS:

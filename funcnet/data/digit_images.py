@@ -31,12 +31,16 @@ def digits(dtype: Any = np.float32) -> Splits:
     The rows of a part keep the order of the source. Every call returns fresh arrays. `TypeError` unless
     `dtype` is floating.
 
+    Args:
+        dtype: the floating dtype of the images.
+
     >>> from funcnet import data
     >>> (x, y), validation, test = data.digits()
     >>> x.shape, x.dtype, y.dtype
     ((1077, 64), dtype('float32'), dtype('int32'))
     >>> y[:4].tolist(), (16 * x[0].reshape(8, 8)[0]).astype(int).tolist()
     ([0, 4, 5, 6], [0, 0, 5, 13, 9, 1, 0, 0])
+
     """
     dtype = floating_dtype(dtype)
     with (files("funcnet.data") / "digits.npz").open("rb") as file, np.load(file) as stored:

@@ -28,9 +28,16 @@ def xor(samples: int = 200, noise: float = 0.1, seed: int = 0, *, dtype: Any = n
     Returns x of shape (samples, 2) and y, int32 of shape (samples,). The quadrants take turns, in the order
     of their angle, and no clean point lies on an axis. After Minsky and Papert, Perceptrons (1969).
 
+    Args:
+        samples: how many.
+        noise: the standard deviation of what is added to x, beside a square of side 2.
+        seed: a whole number of at least 0; the same seed gives the same data.
+        dtype: the floating dtype of x.
+
     >>> x, y = xor(4, noise=0.0)
     >>> y.tolist(), (x[:, 0] * x[:, 1] < 0).tolist()
     ([0, 1, 0, 1], [False, True, False, True])
+
     """
     count, generator = whole_number(samples, "samples", at_least=1, at_most=MOST), _generator(seed)
     signs = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]])[np.arange(count) % 4]
@@ -54,9 +61,18 @@ def spirals(
     x of shape (samples, 2) and y, int32 of shape (samples,), in 0 … classes − 1. The two-spirals problem of
     Lang and Witbrock (1988), with any number of arms.
 
+    Args:
+        samples: how many.
+        classes: how many arms.
+        turns: how often an arm goes round.
+        noise: the standard deviation of what is added to x, beside a radius of 1.
+        seed: a whole number of at least 0; the same seed gives the same data.
+        dtype: the floating dtype of x.
+
     >>> x, y = spirals(7, classes=3)
     >>> x.shape, y.tolist()
     ((7, 2), [0, 1, 2, 0, 1, 2, 0])
+
     """
     count, arms = (
         whole_number(samples, "samples", at_least=1, at_most=MOST),
@@ -77,9 +93,16 @@ def moons(samples: int = 200, noise: float = 0.1, seed: int = 0, *, dtype: Any =
     around (1, ½). Returns x of shape (samples, 2) and y, int32 of shape (samples,). The same two curves as
     `sklearn.datasets.make_moons`, with random angles in place of evenly spaced ones.
 
+    Args:
+        samples: how many.
+        noise: the standard deviation of what is added to x, beside a radius of 1.
+        seed: a whole number of at least 0; the same seed gives the same data.
+        dtype: the floating dtype of x.
+
     >>> x, y = moons(2, noise=0.0)
     >>> [round(float(np.hypot(*(point - centre))), 6) for point, centre in zip(x, [(0, 0), (1, 0.5)])]
     [1.0, 1.0]
+
     """
     count, generator = whole_number(samples, "samples", at_least=1, at_most=MOST), _generator(seed)
     label = np.arange(count) % 2
@@ -106,9 +129,19 @@ def regression(
     features out of `features` count (all of them when None). Returns x of shape (samples, features) and y of
     shape (samples, 1), both of dtype `dtype`.
 
+    Args:
+        samples: how many.
+        features: how many numbers a sample has.
+        noise: the standard deviation of what is added to y.
+        seed: a whole number of at least 0; the same seed gives the same data.
+        informative: how many features count; None for all.
+        shape: "linear" or "sine".
+        dtype: the floating dtype of x and y.
+
     >>> x, y = regression(50, features=3, noise=0.0, seed=4, dtype=np.float64)
     >>> y.shape, bool(np.allclose(x @ regression_coefficients(3, seed=4), y[:, 0]))
     ((50, 1), True)
+
     """
     if shape not in ("linear", "sine"):
         raise_error("shape must be 'linear' or 'sine'", f"got {shape!r}", "shape='linear'")
@@ -126,8 +159,14 @@ def regression_coefficients(features: int = 10, seed: int = 0, *, informative: i
     `informative` entries at random places differ from zero; before scaling, their sizes are uniform on [½,
     3⁄2) with random signs, so none is too small to be found. They depend on neither `samples` nor `noise`.
 
+    Args:
+        features: how many there are.
+        seed: a whole number of at least 0; the same seed gives the same data.
+        informative: how many differ from 0; None for all.
+
     >>> int(np.count_nonzero(regression_coefficients(10, informative=4)))
     4
+
     """
     width = whole_number(features, "features", at_least=1, at_most=MOST)
     count = width if informative is None else whole_number(informative, "informative", at_least=1, at_most=width)

@@ -42,12 +42,16 @@ def idx(path: str | os.PathLike[str]) -> np.ndarray:
     the bytes found, when the file is empty, begins otherwise, has an unknown type code, an empty dimension,
     too few or too many bytes, or is damaged gzip.
 
+    Args:
+        path: the file.
+
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder) / "labels-idx1-ubyte"
     ...     _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))
     ...     idx(path)
     array([7, 2, 1], dtype=uint8)
+
     """
     place = regular_file(path)
     with place.open("rb") as file:

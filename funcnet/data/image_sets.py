@@ -26,10 +26,16 @@ def image_set(folder: str | os.PathLike[str], *, validation: float = 1 / 6, dtyp
     Raises `FileNotFoundError` or `NotADirectoryError` for a folder or file that is not there, `ValueError`
     when images and labels do not match, or a part would be empty, and whatever `idx` raises.
 
+    Args:
+        folder: where the four files lie.
+        validation: the share of the training images that is set apart, the last ones.
+        dtype: the floating dtype of the images.
+
     >>> image_set("nowhere")
     Traceback (most recent call last):
     ...
     NotADirectoryError: nowhere must be a folder, but nothing is there. Try: the folder of the four files.
+
     """
     dtype, held_out = floating_dtype(dtype), real_number(validation, "validation")
     place = as_path(folder)

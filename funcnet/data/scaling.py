@@ -26,9 +26,14 @@ def standardize(train: Any, *others: Any) -> Standardized:
     Raises `TypeError` unless every array is floating, `ValueError` unless all have shape (rows, features)
     with the same features, and finite numbers in at least one row.
 
+    Args:
+        train: (rows, features), which decides the numbers.
+        *others: further arrays with the same features: validation, test.
+
     >>> (train, test), means, scales = standardize(np.array([[1.0, 7.0], [3.0, 7.0]]), np.array([[5.0, 8.0]]))
     >>> train.tolist(), test.tolist(), scales.tolist()
     ([[-1.0, 0.0], [1.0, 0.0]], [[3.0, 1.0]], [1.0, 1.0])
+
     """
     arrays = [np.asarray(array) for array in (train, *others)]
     for number, array in enumerate(arrays):

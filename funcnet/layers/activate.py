@@ -19,7 +19,12 @@ from funcnet.trees import is_tree_of_numbers
 
 @record
 class Activate(Layer):
-    """An activation as a layer: no parameters, the shape unchanged."""
+    """An activation as a layer: no parameters, the shape unchanged.
+
+    Args:
+        activation: one of funcnet, or anything with its protocol.
+
+    """
 
     activation: Any = part()
 
@@ -98,6 +103,10 @@ class HeldLayer(_Elsewhere):
 
 def as_layer(layer: Any) -> Layer:
     """Return `layer` itself, the layer that an activation makes, or one from elsewhere with the protocol filled in.
+
+    Args:
+        layer: a layer, an activation, or an object from elsewhere with `init` and `apply` or `forward` and
+            `backward`.
 
     Raises:
         TypeError: for what is neither; the message says which method is missing or does not take what it must.

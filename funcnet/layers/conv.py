@@ -44,6 +44,9 @@ class Conv(Layer):
         dilation: how far one tap lies from the next.
         groups: into how many groups the channels fall that do not see each other.
         bias: whether a bias is added.
+        kernel_init: how W begins; None for what fits the activation behind it (He for ReLU, Glorot or LeCun
+            else).
+        bias_init: how b begins; at 0 by default.
 
     Raises:
         ValueError: for windows larger than the padded input, groups that do not divide, channels that come first.

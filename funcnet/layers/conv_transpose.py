@@ -43,6 +43,9 @@ class ConvTranspose(Layer):
         stride: by how much each axis grows.
         padding: "same" (n numbers become n times the stride), "valid", or pairs that crop.
         bias: whether a bias is added.
+        kernel_init: how W begins; None for what fits the activation behind it (He for ReLU, Glorot or LeCun
+            else).
+        bias_init: how b begins; at 0 by default.
 
     Raises:
         ValueError: for pairs that crop everything, and channels that come first.

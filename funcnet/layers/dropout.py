@@ -32,10 +32,16 @@ from funcnet.records import Number, cast, choice, number, record
 class Dropout(Layer):
     r"""Leave each unit out with probability `rate` while training.
 
+    Args:
+        rate: the probability with which a unit is left out; 0.1 to 0.5 are usual.
+        inverted: whether what is kept is scaled up in training, so that evaluation changes nothing; else
+            evaluation scales down.
+
     >>> import jax, jax.numpy as jnp
     >>> y, _ = Dropout(0.5).forward((), jnp.ones(6), jax.random.key(1))
     >>> print(sorted(set(y.tolist())))
     [0.0, 2.0]
+
     """
 
     rate: Number = number(default=0.5, at_least=0, below=1)

@@ -51,7 +51,17 @@ State = tuple[jax.Array, ...]  # h, and what else a cell carries; (samples, widt
 
 @record
 class Recurrent(Layer):
-    """Base of the recurrent layers; a cell says `blocks`, `parts`, `advance`, `retreat` and `gradients`."""
+    """Base of the recurrent layers; a cell says `blocks`, `parts`, `advance`, `retreat` and `gradients`.
+
+    Args:
+        width: how many numbers the state has.
+        sequence: whether the state of every step goes out, or the last one alone.
+        reverse: whether steps are read from the last to the first.
+        input_init: how W, which meets the input, begins.
+        recurrent_init: how U, which meets the state, begins.
+        bias_init: how b begins.
+
+    """
 
     width: int = choice(at_least=1)
     sequence: bool = choice(default=True, options=(False, True), kw_only=True)

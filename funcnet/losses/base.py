@@ -38,6 +38,10 @@ class Loss(Metric):
     `FORMULA` states what one sample costs, for the tests to evaluate in arbitrary precision: of a loss over classes
     as a Python expression over the lists p and t (a distribution), their length K and the fields; of an `OutputLoss`
     see there.
+
+    Args:
+        reduction: "mean" over the samples, "sum", or "none" for each sample's own loss.
+
     """
 
     FORMULA: ClassVar[str]

@@ -27,6 +27,11 @@ from funcnet.targets import wide
 class ForeignLoss(Loss):
     r"""A loss from elsewhere, with the defaults of what it lacks.
 
+    Args:
+        loss: the object with `forward` and `backward`.
+        structure: what of it is no array, filled in by `as_loss`.
+        weighs: whether its `forward` takes weights of samples.
+
     >>> import jax.numpy as jnp
     >>> class Theirs:
     ...     def forward(self, prediction, target, weight=None):
@@ -36,6 +41,7 @@ class ForeignLoss(Loss):
     >>> ours = as_loss(Theirs())
     >>> print(ours(jnp.asarray([1.0, 2.0]), jnp.asarray([0.0, 4.0])), ours.name)
     1.5 theirs
+
     """
 
     loss: Any = part(default=None)
@@ -80,7 +86,13 @@ class ForeignLoss(Loss):
 
 
 def as_loss(loss: Any) -> Loss:
-    """Return the loss with its whole protocol, adopted if it comes from elsewhere; refuse what is no loss in words."""
+    """Return the loss with its whole protocol, adopted if it comes from elsewhere; refuse what is no loss in words.
+
+    Args:
+        loss: a loss of funcnet, or an object with `forward(prediction, target, weight)` and `backward(saved,
+            dvalue)`.
+
+    """
     if isinstance(loss, Loss):
         return loss
     if isinstance(loss, type) or not protocols.fits(loss, protocols.Loss):

@@ -26,9 +26,14 @@ from funcnet.records import Number, cast, number, record
 class Huber(OutputLoss):
     r"""½ r² inside δ, δ (|r| − ½ δ) outside.
 
+    Args:
+        delta: the residual at which the loss turns from quadratic to linear, in the units of the target; 1 for
+            targets of variance 1.
+
     >>> import jax.numpy as jnp
     >>> print(Huber(delta=1.0)(jnp.asarray([0.5, 3.0]), jnp.asarray([0.0, 0.0])))
     1.3125
+
     """
 
     delta: Number = number(default=1.0, above=0)

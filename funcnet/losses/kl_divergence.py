@@ -35,10 +35,14 @@ from funcnet.targets import check_classes, distribution
 class KLDivergence(Loss):
     r"""KL(target‖prediction), or KL(prediction‖target) with `reverse=True`, from probabilities.
 
+    Args:
+        reverse: whether the divergence is of the target from the prediction, KL(q‖t), in the place of KL(t‖q).
+
     >>> import jax.numpy as jnp
     >>> q, t = jnp.asarray([[0.5, 0.5]]), jnp.asarray([[0.25, 0.75]])
     >>> print(f"{KLDivergence()(q, t):.6f} {KLDivergence(reverse=True)(q, t):.6f}")
     0.130812 0.143841
+
     """
 
     reverse: bool = choice(default=False, options=(False, True))
@@ -75,9 +79,13 @@ class KLDivergence(Loss):
 class LogKLDivergence(KLDivergence):
     r"""The same divergences of predictions that are log-probabilities, as `LogSoftmax` gives them.
 
+    Args:
+        reverse: whether the divergence is of the target from the prediction, KL(q‖t), in the place of KL(t‖q).
+
     >>> import jax.numpy as jnp
     >>> print(f"{LogKLDivergence()(jnp.log(jnp.asarray([[0.5, 0.5]])), jnp.asarray([[0.25, 0.75]])):.6f}")
     0.130812
+
     """
 
     FORMULA: ClassVar[str] = (

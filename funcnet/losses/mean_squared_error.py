@@ -25,9 +25,13 @@ from funcnet.records import choice, record
 class MeanSquaredError(OutputLoss):
     r"""(1/nk) Σ (p − t)², or half of it with `half=True`.
 
+    Args:
+        half: whether each square is halved, so that the gradient has no factor 2.
+
     >>> import jax.numpy as jnp
     >>> print(MeanSquaredError()(jnp.asarray([1.0, 2.0]), jnp.asarray([0.0, 4.0])))
     2.5
+
     """
 
     half: bool = choice(default=False, options=(False, True))

@@ -32,9 +32,15 @@ from funcnet.targets import check_binary
 class SigmoidCrossEntropy(OutputLoss):
     r"""−(t log σ(z) + (1 − t) log(1 − σ(z))), from logits z.
 
+    Args:
+        label_smoothing: the share α of each target that is moved to ½; 0 for none, 0.1 is usual.
+        positive_weight: what a missed positive costs beside a false alarm; 1 for equal costs, negatives over
+            positives to balance rare ones.
+
     >>> import jax.numpy as jnp
     >>> print(SigmoidCrossEntropy()(jnp.zeros(2), jnp.asarray([0, 1])))  # log 2
     0.6931472
+
     """
 
     label_smoothing: Number = number(default=0.0, at_least=0, below=1)

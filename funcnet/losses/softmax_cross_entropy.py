@@ -36,9 +36,14 @@ from funcnet.targets import check_classes, distribution, relative_weight
 class SoftmaxCrossEntropy(Loss):
     r"""−Σ t log softmax(z), from logits z.
 
+    Args:
+        label_smoothing: the share α of each target that is spread over all classes; 0 for none, 0.1 is usual.
+        class_weight: a positive number for each class, by which its samples count; None for equal ones.
+
     >>> import jax.numpy as jnp
     >>> print(SoftmaxCrossEntropy()(jnp.zeros((2, 4)), jnp.asarray([0, 3])))  # log 4
     1.3862944
+
     """
 
     label_smoothing: Number = number(default=0.0, at_least=0, below=1)

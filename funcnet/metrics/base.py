@@ -92,7 +92,13 @@ def add_up(values: jax.Array, weight: Any, samples: tuple[int, ...]) -> jax.Arra
 
 
 def as_metric(metric: Any, *, column: bool = False) -> Metric:
-    """Return the metric if it is one; refuse anything else in words, and what is no single number as a `column`."""
+    """Return the metric if it is one; refuse anything else in words, and what is no single number as a `column`.
+
+    Args:
+        metric: a metric or a loss.
+        column: whether it must be a single number.
+
+    """
     if not isinstance(metric, Metric):
         arrived = f"the class {metric.__name__}" if isinstance(metric, type) else describe(metric)
         attempt = "fn.Accuracy(), a loss, or a record that inherits from fn.metrics.Metric"
@@ -112,8 +118,12 @@ def lower_is_better(column: str) -> bool:
     A column is known by the metric that its name begins or ends with, train_, validation_ and test_ apart; less is
     better of losses, and of whatever is not known.
 
+    Args:
+        column: the name of a column.
+
     >>> lower_is_better("validation_accuracy"), lower_is_better("validation_loss"), lower_is_better("gradient_norm")
     (False, True, True)
+
     """
     name = re.sub("^(train|validation|test)_", "", column)
     best, found = "", True

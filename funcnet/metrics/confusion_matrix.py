@@ -26,10 +26,15 @@ from funcnet.targets import spread_weight
 class ConfusionMatrix(Metric):
     r"""How many samples of each class (rows) were taken for each (columns).
 
+    Args:
+        threshold: None for one class of several by the largest score; else each output is a decision of its
+            own, yes above the threshold: 0 for logits, 0.5 for probabilities.
+
     >>> import jax.numpy as jnp
     >>> print(ConfusionMatrix()(jnp.asarray([[0.2, 1.5], [0.3, -1.0], [-0.4, 0.1]]), jnp.asarray([1, 1, 0])))
     [[0. 1.]
      [1. 1.]]
+
     """
 
     threshold: Number | None = number(default=None)

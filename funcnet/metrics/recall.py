@@ -22,10 +22,17 @@ from funcnet.records import record
 class Recall(Counts):
     r"""The share of the members of a class that were found.
 
+    Args:
+        average: "macro" for the plain mean over classes, "micro" for counts summed over classes first,
+            "weighted" by members, or "binary" for class 1 alone.
+        threshold: None for one class of several by the largest score; else each output is a decision of its
+            own, yes above the threshold: 0 for logits, 0.5 for probabilities.
+
     >>> import jax.numpy as jnp
     >>> scores = jnp.asarray([[0.2, 1.5], [0.3, -1.0], [-0.4, 0.1], [0.2, 0.9]])
     >>> print(Recall("binary")(scores, jnp.asarray([1, 1, 1, 0])))
     0.6666667
+
     """
 
     def share(self, hits: jax.Array, decided: jax.Array, true: jax.Array) -> jax.Array:

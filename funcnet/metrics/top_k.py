@@ -26,10 +26,14 @@ from funcnet.targets import in_range, nan_unless
 class TopK(MeanMetric):
     r"""The share of samples whose label is among the k largest scores; its name is top_k with the number, as top_5.
 
+    Args:
+        k: among how many of the largest scores the label must be; 5 is usual with a thousand classes.
+
     >>> import jax.numpy as jnp
     >>> scores = jnp.asarray([[0.2, 1.5, 0.9], [0.3, -1.0, 0.5]])
     >>> print(TopK(2)(scores, jnp.asarray([2, 1])), TopK(2).name)
     0.5 top_2
+
     """
 
     NAME = "top"

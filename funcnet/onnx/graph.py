@@ -40,7 +40,12 @@ TRANSLATIONS: dict[type, Translation] = {}
 
 
 def translates(*kinds: type) -> Callable[[Translation], Translation]:
-    """Register a function as the translation of rules of these very classes."""
+    """Register a function as the translation of rules of these very classes.
+
+    Args:
+        *kinds: the classes, one argument each; what inherits from them is not meant.
+
+    """
 
     def register(translation: Translation) -> Translation:
         TRANSLATIONS.update(dict.fromkeys(kinds, translation))
@@ -51,6 +56,13 @@ def translates(*kinds: type) -> Callable[[Translation], Translation]:
 
 def emit(rule: Any, graph: "Graph", params: Any, x: Any, name: str = "") -> Any:
     """Add a layer, an activation or the probabilities of a loss to a graph, and return what comes out.
+
+    Args:
+        rule: the layer, activation or loss.
+        graph: what it is added to.
+        params: its parameters.
+        x: the name of its input in the graph, or a tuple of names.
+        name: what its constants are called by.
 
     Raises:
         TypeError: for a rule without translation.

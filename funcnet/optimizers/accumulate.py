@@ -39,6 +39,10 @@ class AccumulateState(NamedTuple):
 class Accumulate(Wrapper):
     r"""Update once for every `batches` gradients, with their mean.
 
+    Args:
+        optimizer: the optimizer inside.
+        batches: how many gradients make one update.
+
     >>> import jax.numpy as jnp
     >>> optimizer = Accumulate(SGD(1.0), 2)
     >>> params = jnp.zeros(1)
@@ -48,6 +52,7 @@ class Accumulate(Wrapper):
     ...     print(updates)
     [0.]
     [-2.]
+
     """
 
     batches: Any = integer(at_least=1)

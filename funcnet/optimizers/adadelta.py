@@ -36,12 +36,19 @@ class AdadeltaState(NamedTuple):
 class Adadelta(Optimizer):
     r"""−√(e + ε) / √(s + ε) · g.
 
+    Args:
+        learning_rate: how far a step goes, a number or a schedule; 1 is the paper's, for steps have their own
+            scale.
+        decay: the share of the old averages that is kept each update; 0.9 to 0.99 are usual.
+        epsilon: what is added below both roots; it decides how large the first steps are.
+
     >>> import jax.numpy as jnp
     >>> optimizer = Adadelta(decay=0.75, epsilon=1.0)
     >>> params = jnp.asarray([0.0])
     >>> updates, _ = optimizer.update(jnp.asarray([4.0]), optimizer.init(params), params)
     >>> print(jnp.round(updates, 6))  # −√1 / √(4 + 1) · 4
     [-1.788854]
+
     """
 
     learning_rate: Any = number(default=1.0, at_least=0, schedule=as_schedule)

@@ -35,6 +35,12 @@ class AdagradState(NamedTuple):
 class Adagrad(Optimizer):
     r"""−η g / (√Σg² + ε).
 
+    Args:
+        learning_rate: how far a step goes, a number or a schedule; 1e-2 to 1e-1 are usual.
+        epsilon: what is added to the root, so that a small gradient makes no large step; 1e-8 to 1e-4.
+        initial: where the sum of squares begins; 0 in the paper, 0.1 in Keras.
+        epsilon_inside: whether epsilon stands below the root.
+
     >>> import jax.numpy as jnp
     >>> optimizer = Adagrad(0.1)
     >>> params = jnp.asarray([0.0])
@@ -44,6 +50,7 @@ class Adagrad(Optimizer):
     ...     print(updates)  # −0.1 · 3/√9, then −0.1 · 4/√25
     [-0.1]
     [-0.08]
+
     """
 
     learning_rate: Any = number(default=0.01, at_least=0, schedule=as_schedule)

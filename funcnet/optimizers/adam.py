@@ -59,12 +59,22 @@ class AdamState(NamedTuple):
 class Adam(Optimizer):
     r"""−η m̂ / (√ŝ + ε), the paper's Algorithm 1.
 
+    Args:
+        learning_rate: how far a step goes, a number or a schedule; 1e-4 to 1e-2 are usual.
+        beta1: the share of the old first moment that is kept each update; 0.9 is usual.
+        beta2: the share of the old second moment that is kept each update; 0.99 to 0.999 are usual.
+        epsilon: what is added to the root, so that a small gradient makes no large step; 1e-8 to 1e-4.
+        epsilon_hat: whether epsilon stands beside the uncorrected root, as in the paper's last form and in
+            Keras.
+        epsilon_root: what is added below the root as well, as in Optax; None for nothing.
+
     >>> import jax.numpy as jnp
     >>> optimizer = Adam(0.001)
     >>> params = jnp.asarray([0.0, 0.0])
     >>> updates, state = optimizer.update(jnp.asarray([5.0, -0.01]), optimizer.init(params), params)
     >>> print(updates)  # the first step is η in each direction, whatever the size of the gradient
     [-0.001  0.001]
+
     """
 
     learning_rate: Any = number(default=0.001, at_least=0, schedule=as_schedule)

@@ -39,12 +39,20 @@ class AdaMaxState(NamedTuple):
 class AdaMax(Optimizer):
     r"""−η m̂ / max(β₂ n, |g|).
 
+    Args:
+        learning_rate: how far a step goes, a number or a schedule; 1e-4 to 1e-2 are usual.
+        beta1: the share of the old first moment that is kept each update; 0.9 is usual.
+        beta2: the share of the old second moment that is kept each update; 0.99 to 0.999 are usual.
+        epsilon: what keeps the divisor from 0; 0 in the paper, 1e-8 in PyTorch.
+        epsilon_at: where epsilon stands: added to the "divisor", or to the gradient's size in the "maximum".
+
     >>> import jax.numpy as jnp
     >>> optimizer = AdaMax(0.002)
     >>> params = jnp.asarray([0.0, 0.0])
     >>> updates, _ = optimizer.update(jnp.asarray([5.0, 0.0]), optimizer.init(params), params)
     >>> print(updates)  # η in each direction that has a gradient
     [-0.002  0.   ]
+
     """
 
     SQUARES: ClassVar[bool] = False

@@ -30,6 +30,19 @@ from funcnet.records import Number, choice, number, record
 class AdamW(Adam):
     r"""−η (m̂ / (√ŝ + ε) + λ θ).
 
+    Args:
+        learning_rate: how far a step goes, a number or a schedule; 1e-4 to 1e-2 are usual.
+        beta1: the share of the old first moment that is kept each update; 0.9 is usual.
+        beta2: the share of the old second moment that is kept each update; 0.99 to 0.999 are usual.
+        epsilon: what is added to the root, so that a small gradient makes no large step; 1e-8 to 1e-4.
+        epsilon_hat: whether epsilon stands beside the uncorrected root, as in the paper's last form and in
+            Keras.
+        epsilon_root: what is added below the root as well, as in Optax; None for nothing.
+        weight_decay: the share λ of each weight that a step of rate 1 takes away; 1e-4 to 0.1 are usual.
+        decay_with_rate: whether the decay is multiplied by the rate, as in libraries, or stands alone, as in
+            the paper.
+        biases: whether biases are reached too, not the weights alone.
+
     >>> import jax.numpy as jnp
     >>> optimizer = AdamW(0.1, weight_decay=0.5)
     >>> params = {"kernel": jnp.asarray([2.0]), "bias": jnp.asarray([2.0])}
@@ -37,6 +50,7 @@ class AdamW(Adam):
     >>> updates, _ = optimizer.update(zero, optimizer.init(params), params)
     >>> print(updates["kernel"], updates["bias"] == 0)  # −0.1 · 0.5 · 2; biases do not decay
     [-0.1] [ True]
+
     """
 
     weight_decay: Number = number(default=0.01, at_least=0, kw_only=True)

@@ -47,6 +47,16 @@ class AMSGradState(NamedTuple):
 class AMSGrad(Optimizer):
     r"""−η m / (√max s + ε).
 
+    Args:
+        learning_rate: how far a step goes, a number or a schedule; 1e-4 to 1e-2 are usual.
+        beta1: the share of the old first moment that is kept each update; 0.9 is usual.
+        beta2: the share of the old second moment that is kept each update; 0.99 to 0.999 are usual.
+        epsilon: what is added to the root, so that a small gradient makes no large step; 1e-8 to 1e-4.
+        correction: where the bias correction stands: "after" the maximum, "before" it, or "none".
+        epsilon_hat: whether epsilon stands beside the uncorrected root, as in the paper's last form and in
+            Keras.
+        epsilon_root: what is added below the root as well, as in Optax; None for nothing.
+
     >>> import jax.numpy as jnp
     >>> optimizer = AMSGrad(0.1, beta1=0.5, beta2=0.75, correction="none")
     >>> params = jnp.asarray([0.0])
@@ -56,6 +66,7 @@ class AMSGrad(Optimizer):
     ...     print(updates)  # m = 2, 1; the second moment 4 falls to 3, the largest does not
     [-0.1]
     [-0.05]
+
     """
 
     learning_rate: Any = number(default=0.001, at_least=0, schedule=as_schedule)

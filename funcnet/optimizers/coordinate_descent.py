@@ -71,11 +71,20 @@ class CoordinateDescentState(NamedTuple):
 class CoordinateDescent(Optimizer):
     r"""Move one coordinate, or one block, an update.
 
+    Args:
+        learning_rate: how far a step goes, a number or a schedule; at most 1/curvature of a coordinate.
+        order: which block comes next: "cyclic", "random" or "greedy".
+        block: how many coordinates move at once, or "leaf" for an array at a time.
+        step: "fixed" for the rate itself, "secant" for 1/curvature as measured; the latter needs blocks of 1.
+        seed: of the random order.
+        largest: how many times the rate a measured step may be at most.
+
     >>> import jax.numpy as jnp
     >>> optimizer = CoordinateDescent(0.1, order="greedy")
     >>> params = jnp.asarray([0.0, 0.0, 0.0])
     >>> print(optimizer.update(jnp.asarray([1.0, -3.0, 2.0]), optimizer.init(params), params)[0])
     [0.  0.3 0. ]
+
     """
 
     learning_rate: Any = number(at_least=0, schedule=as_schedule)

@@ -45,12 +45,21 @@ from funcnet.trees import root
 class NAdam(Optimizer):
     r"""−η m̂ / (√ŝ + ε) with m̂ one step ahead.
 
+    Args:
+        learning_rate: how far a step goes, a number or a schedule; 1e-4 to 1e-2 are usual.
+        beta1: the share of the old first moment that is kept each update; 0.9 is usual.
+        beta2: the share of the old second moment that is kept each update; 0.99 to 0.999 are usual.
+        epsilon: what is added to the root, so that a small gradient makes no large step; 1e-8 to 1e-4.
+        momentum_decay: ψ, how fast the first moment's weight rises to beta1; None holds it there.
+        literal: whether the paper is followed to the letter, not the libraries.
+
     >>> import jax.numpy as jnp
     >>> optimizer = NAdam(0.1, beta1=0.5, momentum_decay=None)
     >>> params = jnp.asarray([0.0])
     >>> updates, _ = optimizer.update(jnp.asarray([3.0]), optimizer.init(params), params)
     >>> print(jnp.round(updates, 6))  # m̂ = ½ · 1.5 / (3/4) + ½ · 3 / ½ = 4, √ŝ = 3
     [-0.133333]
+
     """
 
     learning_rate: Any = number(default=0.002, at_least=0, schedule=as_schedule)

@@ -61,12 +61,27 @@ class RMSpropState(NamedTuple):
 class RMSprop(Optimizer):
     r"""−η g / (√s + ε).
 
+    Args:
+        learning_rate: how far a step goes, a number or a schedule; 1e-4 to 1e-2 are usual.
+        decay: the share of the old average of squares that is kept each update; 0.9 and 0.99 are usual.
+        epsilon: what is added to the root, so that a small gradient makes no large step; 1e-8 to 1e-4.
+        momentum: the share of the velocity that is kept each update, a number or a schedule; None for none, 0.9
+            is usual.
+        centered: whether the square of the mean gradient is taken off the mean square.
+        initial: where the average of squares begins.
+        epsilon_inside: whether epsilon stands below the root.
+        rate_inside: whether the rate is multiplied into the velocity, as in Keras, or into the update, as in
+            PyTorch; equal at a constant rate.
+        bias_correction: whether the averages are divided by the weights that they have gathered, as in Adam.
+        nesterov: whether the update looks one step ahead; needs a momentum.
+
     >>> import jax.numpy as jnp
     >>> optimizer = RMSprop(0.1, decay=0.75)
     >>> params = jnp.asarray([0.0])
     >>> updates, _ = optimizer.update(jnp.asarray([3.0]), optimizer.init(params), params)
     >>> print(updates)  # s = 9/4
     [-0.2]
+
     """
 
     learning_rate: Any = number(default=0.001, at_least=0, schedule=as_schedule)

@@ -42,6 +42,15 @@ class SGDState(NamedTuple):
 class SGD(Optimizer):
     r"""θ ← θ − η g, with momentum if asked.
 
+    Args:
+        learning_rate: how far a step goes, a number or a schedule; 1e-3 to 1 are usual.
+        momentum: the share of the velocity that is kept each update, a number or a schedule; None for none, 0.9
+            is usual.
+        nesterov: whether the gradient counts as if taken one step ahead.
+        dampening: the share of each new gradient that the velocity leaves out, as in PyTorch; None for none.
+        rate_inside: whether the rate is multiplied into the velocity, as in Keras, or into the update, as in
+            PyTorch; equal at a constant rate.
+
     >>> import jax.numpy as jnp
     >>> optimizer = SGD(0.1, momentum=0.5)
     >>> params, gradient = jnp.asarray([1.0]), jnp.asarray([2.0])
@@ -51,6 +60,7 @@ class SGD(Optimizer):
     ...     print(updates)  # −0.1 · 2, then −0.1 (0.5 · 2 + 2)
     [-0.2]
     [-0.3]
+
     """
 
     SQUARES: ClassVar[bool] = False

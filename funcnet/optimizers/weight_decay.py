@@ -28,11 +28,18 @@ from funcnet.trees import widen
 class WeightDecay(Wrapper):
     r"""Shrink the weights, through the gradient or beside it.
 
+    Args:
+        optimizer: the optimizer inside.
+        strength: the share λ of each weight that a step of rate 1 takes away; 1e-4 to 0.1 are usual.
+        coupled: whether the decay joins the gradient before the optimizer sees it, as an L2 penalty does.
+        biases: whether biases are reached too, not the weights alone.
+
     >>> import jax.numpy as jnp
     >>> optimizer = WeightDecay(SGD(0.1), 0.5, coupled=True)
     >>> params = jnp.asarray([2.0])
     >>> print(optimizer.update(jnp.asarray([0.0]), optimizer.init(params), params)[0])
     [-0.1]
+
     """
 
     strength: Number = number(at_least=0)

@@ -16,7 +16,12 @@ from funcnet.records import part, record
 
 @record
 class Wrapper(Optimizer):
-    """Base of what stands around another optimizer."""
+    """Base of what stands around another optimizer.
+
+    Args:
+        optimizer: the optimizer inside.
+
+    """
 
     optimizer: Any = part()
 

@@ -80,6 +80,12 @@ class Leafwise(Regularizer):
     """A sum over the leaves; a concept gives `leaf`, `leaf_backward` and `leaf_prox` for one array.
 
     `FORMULA` states r as a Python expression over the list w of an array's numbers and the fields, for the tests.
+
+    Args:
+        biases: whether vectors (biases, scales) are reached too, not the weights alone.
+        proximal: whether the penalty enters by its proximal operator after each step, which gives exact zeros
+            or an exact constraint, and not by its gradient.
+
     """
 
     FORMULA: ClassVar[str]

@@ -27,9 +27,14 @@ from funcnet.regularizers.l1 import soft_threshold
 class ElasticNet(Leafwise):
     r"""λ₁ Σ |w| + (λ₂/2) Σ w².
 
+    Args:
+        l1: λ₁, the strength of the absolute values; 1e-6 to 1e-2 are usual.
+        l2: λ₂, the strength of the squares; 1e-6 to 1e-2 are usual.
+
     >>> import jax.numpy as jnp
     >>> print(ElasticNet(l1=1.0, l2=0.5)(jnp.asarray([1.0, -2.0])))
     4.25
+
     """
 
     l1: Number = number(at_least=0)

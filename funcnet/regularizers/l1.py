@@ -26,9 +26,14 @@ from funcnet.regularizers.base import Leafwise
 def soft_threshold(w: jax.Array, threshold: jax.Array) -> jax.Array:
     r"""Return sign(w) max(|w| − threshold, 0).
 
+    Args:
+        w: an array.
+        threshold: by how much each number moves towards 0; it stops there.
+
     >>> import jax.numpy as jnp
     >>> print(soft_threshold(jnp.asarray([-3.0, 0.5, 2.0]), jnp.asarray(1.0)))
     [-2.  0.  1.]
+
     """
     return jnp.where(w > 0, jnp.maximum(w - threshold, 0), jnp.minimum(w + threshold, 0))
 
@@ -37,9 +42,13 @@ def soft_threshold(w: jax.Array, threshold: jax.Array) -> jax.Array:
 class L1(Leafwise):
     r"""λ Σ |w|.
 
+    Args:
+        strength: λ, the price of a weight's size; 1e-6 to 1e-2 are usual.
+
     >>> import jax.numpy as jnp
     >>> print(L1(0.5)({"kernel": jnp.asarray([[1.0, -2.0]]), "bias": jnp.asarray([9.0])}))
     1.5
+
     """
 
     strength: Number = number(at_least=0)

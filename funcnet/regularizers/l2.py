@@ -26,9 +26,13 @@ from funcnet.regularizers.base import Leafwise
 class L2(Leafwise):
     r"""(λ/2) Σ w².
 
+    Args:
+        strength: λ, the price of a weight's square; 1e-6 to 1e-2 are usual.
+
     >>> import jax.numpy as jnp
     >>> print(L2(0.5)({"kernel": jnp.asarray([[1.0, -2.0]]), "bias": jnp.asarray([9.0])}))
     1.25
+
     """
 
     strength: Number = number(at_least=0)

@@ -29,10 +29,14 @@ from funcnet.trees import leaf_name, widen
 class MaxNorm(Leafwise):
     r"""Project each unit's incoming weights onto the ball of a radius, after every update.
 
+    Args:
+        radius: the largest norm c of a unit's incoming weights; 3 and 4 are usual beside dropout.
+
     >>> import jax.numpy as jnp
     >>> print(MaxNorm(1.0).prox(jnp.asarray([[3.0, 0.1], [4.0, 0.2]]), 1.0))
     [[0.6 0.1]
      [0.8 0.2]]
+
     """
 
     radius: Number = number(above=0)

@@ -28,12 +28,16 @@ from funcnet.regularizers.l2 import L2
 class Sum(Regularizer):
     r"""The sum of regularizers.
 
+    Args:
+        *terms: the regularizers that are added; at most one of them proximal.
+
     >>> import jax.numpy as jnp
     >>> import funcnet as fn
     >>> both = Sum(L2(0.5), fn.MaxNorm(1.0))
     >>> params = {"kernel": jnp.asarray([[3.0], [4.0]])}
     >>> print(both(params), both.added(params)["kernel"].T, both.prox(params, 1.0)["kernel"].T)
     6.25 [[1.5 2. ]] [[0.6 0.8]]
+
     """
 
     terms: tuple[Any, ...] = part()

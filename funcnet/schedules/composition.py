@@ -22,9 +22,14 @@ from funcnet.schedules.step_decay import StepDecay
 class Sequence(Schedule):
     r"""One schedule after another; each starts at 0 when its turn comes.
 
+    Args:
+        schedules: the schedules or numbers, one for each stretch; each counts from its own beginning.
+        boundaries: the updates at which the next one begins, rising, one fewer than schedules.
+
     >>> schedule = Sequence((Linear(0.0, 4, 1.0), 1.0, Cosine(1.0, 10)), boundaries=(4, 20))
     >>> print(schedule(2), schedule(10), schedule(25))
     0.5 1.0 0.5
+
     """
 
     FORMULA: ClassVar[str] = "next(s(t - b) for b, s in [*zip((0, *boundaries), schedules)][::-1] if t >= b)"
@@ -59,9 +64,13 @@ class Sequence(Schedule):
 class Product(Schedule):
     r"""The product of schedules and numbers.
 
+    Args:
+        *schedules: the schedules or numbers whose product is taken, one argument each.
+
     >>> schedule = Product(0.5, Linear(1.0, 4))
     >>> print(schedule(2))
     0.25
+
     """
 
     FORMULA: ClassVar[str] = "prod(s(t) for s in schedules)"

@@ -18,8 +18,12 @@ from funcnet.schedules.base import Schedule, clock, real
 class Constant(Schedule):
     r"""The same rate at every step.
 
+    Args:
+        rate: the rate, at every update.
+
     >>> print(Constant(0.5)(100))
     0.5
+
     """
 
     FORMULA: ClassVar[str] = "rate"

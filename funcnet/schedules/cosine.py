@@ -23,9 +23,17 @@ from funcnet.schedules.base import LAST, Schedule, blend, clock, real, whole
 class Cosine(Schedule):
     r"""From `rate` to `final` along a cosine.
 
+    Args:
+        rate: the rate at the start.
+        steps: how many updates it takes: epochs times batches in an epoch.
+        final: the rate at the end.
+        restarts: whether the rate jumps back to the start at the end of a cycle, for ever.
+        growth: by how much each cycle is longer than the one before; 1 or 2.
+
     >>> schedule = Cosine(1.0, steps=4, restarts=True, growth=2)
     >>> print([round(float(schedule(t)), 3) for t in (0, 1, 2, 3, 4, 8, 11, 12)])
     [1.0, 0.854, 0.5, 0.146, 1.0, 0.5, 0.038, 1.0]
+
     """
 
     FORMULA: ClassVar[str] = (

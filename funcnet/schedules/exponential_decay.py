@@ -22,9 +22,16 @@ from funcnet.schedules.base import Schedule, clock, real
 class ExponentialDecay(Schedule):
     r"""A rate that falls smoothly by `factor` in `every` updates.
 
+    Args:
+        rate: the rate at the start.
+        factor: what the rate is multiplied by in each stretch; 0.9 to 0.99, above 1 for a search of the largest
+            rate that works.
+        every: the length of a stretch, in updates.
+
     >>> schedule = ExponentialDecay(1.0, factor=0.25, every=10)
     >>> print(schedule(0), schedule(5), schedule(10))
     1.0 0.5 0.25
+
     """
 
     FORMULA: ClassVar[str] = "rate * factor ** (t / every)"

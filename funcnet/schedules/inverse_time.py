@@ -21,9 +21,15 @@ from funcnet.schedules.base import Schedule, clock, real
 class InverseTime(Schedule):
     r"""A rate that falls like a power of time.
 
+    Args:
+        rate: the rate at the start.
+        decay: how fast the rate falls, for each update; 1e-4 to 1e-1 are usual.
+        power: of the divisor; ½ to 1.
+
     >>> schedule = InverseTime(1.0, decay=0.5)
     >>> print(schedule(0), schedule(2), schedule(6))
     1.0 0.5 0.25
+
     """
 
     FORMULA: ClassVar[str] = "rate / (1 + decay * t) ** power"

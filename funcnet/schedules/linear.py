@@ -19,9 +19,15 @@ from funcnet.schedules.base import Schedule, blend, clock, real, whole
 class Linear(Schedule):
     r"""From `rate` to `final` in `steps` updates.
 
+    Args:
+        rate: the rate at the start.
+        steps: how many updates it takes: epochs times batches in an epoch.
+        final: the rate at the end.
+
     >>> schedule = Linear(1.0, steps=4, final=0.5)
     >>> print(schedule(0), schedule(2), schedule(4), schedule(100))
     1.0 0.75 0.5 0.5
+
     """
 
     FORMULA: ClassVar[str] = "rate + (final - rate) * min(t / steps, 1)"

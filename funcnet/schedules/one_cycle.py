@@ -24,9 +24,18 @@ class OneCycle(Schedule):
 
     `start` and `final` are fractions of `rate`.
 
+    Args:
+        rate: the largest rate.
+        steps: how many updates it takes: epochs times batches in an epoch.
+        warm: the share of the updates in which the rate rises.
+        start: the first rate, as a share of the largest.
+        final: the last rate, as a share of the largest.
+        shape: "cosine" or "linear".
+
     >>> schedule = OneCycle(1.0, steps=10, warm=0.4, start=0.2, final=0.0, shape="linear")
     >>> print([round(float(schedule(t)), 3) for t in (0, 2, 4, 7, 10)])
     [0.2, 0.6, 1.0, 0.5, 0.0]
+
     """
 
     FORMULA: ClassVar[str] = (

@@ -20,9 +20,14 @@ from funcnet.schedules.base import Schedule, check_boundaries, clock, real, whol
 class Piecewise(Schedule):
     r"""One rate up to each boundary, and one after the last.
 
+    Args:
+        rates: one rate for each stretch, one more than boundaries.
+        boundaries: the updates at which the next rate begins, rising.
+
     >>> schedule = Piecewise((1.0, 0.5, 0.1), boundaries=(100, 200))
     >>> print(schedule(99), schedule(100), schedule(200))
     1.0 0.5 0.1
+
     """
 
     FORMULA: ClassVar[str] = "rates[sum(t >= b for b in boundaries)]"

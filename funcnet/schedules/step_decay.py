@@ -19,9 +19,15 @@ from funcnet.schedules.base import Schedule, clock, real, whole
 class StepDecay(Schedule):
     r"""A rate that falls by `factor` after each `every` updates.
 
+    Args:
+        rate: the rate at the start.
+        factor: what the rate is multiplied by at each step; 0.1 and 0.5 are usual.
+        every: how many updates lie between two steps.
+
     >>> schedule = StepDecay(1.0, factor=0.5, every=100)
     >>> print(schedule(99), schedule(100), schedule(250))
     1.0 0.5 0.25
+
     """
 
     FORMULA: ClassVar[str] = "rate * factor ** (t // every)"

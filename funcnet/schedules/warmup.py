@@ -21,9 +21,15 @@ from funcnet.schedules.cosine import Cosine
 class Warmup(Schedule):
     r"""A ramp of `steps` updates from `start`, then a schedule or a constant rate.
 
+    Args:
+        steps: how many updates the rise takes.
+        then: the rate afterwards, a number or a schedule that counts from the end of the rise.
+        start: the rate at the first update.
+
     >>> schedule = Warmup(4, then=Cosine(1.0, 10))
     >>> print(schedule(0), schedule(1), schedule(4), schedule(9))
     0.0 0.25 1.0 0.5
+
     """
 
     FORMULA: ClassVar[str] = "start + (then(0) - start) * t / steps if t < steps else then(t - steps)"

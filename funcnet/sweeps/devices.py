@@ -52,6 +52,10 @@ def use_compilation_cache(folder: str | os.PathLike[str]) -> None:
 
     Processes may share the folder. JAX does not lock it: a process that reads a program while another writes it warns
     `Error reading persistent compilation cache entry` and compiles that program itself.
+
+    Args:
+        folder: where the programs are kept; it is made if it is not there.
+
     """
     path = pathlib.Path(folder).expanduser()
     path.mkdir(parents=True, exist_ok=True)

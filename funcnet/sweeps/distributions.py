@@ -16,7 +16,13 @@ MOST = 10_000_000  # trials of one space, and values of a path; more is taken fo
 
 @record
 class Uniform:
-    """Real numbers from `low` to `high`, all equally likely."""
+    """Real numbers from `low` to `high`, all equally likely.
+
+    Args:
+        low: the least value.
+        high: the largest value.
+
+    """
 
     low: Number = number()
     high: Number = number()
@@ -35,9 +41,14 @@ class Uniform:
 class LogUniform:
     """Real numbers from `low` to `high`, every factor equally likely: as many from 1 to 10 as from 10 to 100.
 
+    Args:
+        low: the least value, above 0.
+        high: the largest value.
+
     >>> import numpy as np
     >>> round(LogUniform(1e-4, 1.0).draw(np.asarray([0.5]))[0], 6)
     0.01
+
     """
 
     low: Number = number(above=0)
@@ -55,7 +66,13 @@ class LogUniform:
 
 @record
 class Integers:
-    """Whole numbers from `low` to `high` − 1, all equally likely: `high` is left out, as in NumPy and `range`."""
+    """Whole numbers from `low` to `high` − 1, all equally likely: `high` is left out, as in NumPy and `range`.
+
+    Args:
+        low: the least value.
+        high: one more than the largest value.
+
+    """
 
     low: Any = integer()
     high: Any = integer(at_most=2**31)
@@ -73,9 +90,14 @@ class Integers:
 class Choice:
     """One of `values`, which may be anything; equally likely, or in proportion to `weights`.
 
+    Args:
+        values: a list of anything.
+        weights: a positive number for each value; None for equal ones.
+
     >>> import numpy as np
     >>> Choice(["a", "b"], weights=[3, 1]).draw(np.asarray([0.0, 0.7, 0.8]))
     ['a', 'a', 'b']
+
     """
 
     values: Any = part()

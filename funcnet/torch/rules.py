@@ -37,13 +37,25 @@ THREE = ("query", "key", "value")
 
 @functools.singledispatch
 def read(layer: Any, entries: StateDict) -> Any:
-    """Return the parameters of a layer from the entries of its module."""
+    """Return the parameters of a layer from the entries of its module.
+
+    Args:
+        layer: the layer that the module becomes.
+        entries: the module's arrays by the last parts of their names.
+
+    """
     raise NotImplementedError
 
 
 @functools.singledispatch
 def write(layer: Any, params: Any) -> Mapping[str, Any]:
-    """Return the entries of a module, by the last parts of their names, from a layer's parameters."""
+    """Return the entries of a module, by the last parts of their names, from a layer's parameters.
+
+    Args:
+        layer: the layer.
+        params: its parameters.
+
+    """
     raise NotImplementedError
 
 

@@ -14,7 +14,15 @@ from funcnet.text import counted
 
 
 def heat_map(results: Trials, metric: str, x: str, y: str) -> Any:
-    """Draw the mean of a metric over the rest, by two fields; hatched where runs diverged, empty without any."""
+    """Draw the mean of a metric over the rest, by two fields; hatched where runs diverged, empty without any.
+
+    Args:
+        results: of a sweep.
+        metric: a column that was measured.
+        x: the field across.
+        y: the field upwards.
+
+    """
     across, values, sound, failed = columns_of(results, metric, x)
     upward = columns_of(results, metric, y)[0]
     if x == y:

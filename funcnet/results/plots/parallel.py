@@ -13,7 +13,13 @@ MOST_LINES, MOST_AXES = 500, 9
 
 
 def parallel_coordinates(results: Trials, metric: str) -> Any:
-    """Draw each run as a line across an axis for every field that varies, seeds apart, and one for the metric."""
+    """Draw each run as a line across an axis for every field that varies, seeds apart, and one for the metric.
+
+    Args:
+        results: of a sweep.
+        metric: a column that was measured.
+
+    """
     varying = results.telling_fields()
     fields = [name for name in varying if name.rsplit(".", 1)[-1] not in ("seed", "data_seed")]
     fields = (fields or varying)[: MOST_AXES - 1]
