@@ -59,7 +59,17 @@ class LayerCost:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What one step costs; `print` shows it by layer."""
+    """What one step costs; `print` shows it by layer.
+
+    Attributes:
+        rows: the cost of each layer, in order.
+        batch: how many samples a step has.
+        batch_bytes: of the samples, and of the targets if a loss was given.
+        update: the operations of the optimizer; 0 without one.
+        optimizer_bytes: of the optimizer's state.
+        peak_bytes: the most bytes that are alive at once.
+
+    """
 
     rows: tuple[LayerCost, ...]
     batch: int

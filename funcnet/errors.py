@@ -65,6 +65,7 @@ def is_concrete(value: Any) -> bool:
 def describe(value: Any) -> str:
     """Describe an argument for a message: one number or name itself, of all else its kind and size.
 
+    >>> import numpy as np
     >>> print(describe(0.5), "|", describe(np.ones((3, 2))), "|", describe([[1.0, 2.0]] * 1077))
     0.5 (float) | float64[3, 2] | a list of 1077
     """

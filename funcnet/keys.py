@@ -45,6 +45,7 @@ def _scramble(key: jax.Array, counter: jax.Array) -> jax.Array:
 def from_seed(seed: Any) -> jax.Array:
     """Return the key of a seed, the same whatever JAX's default generator is.
 
+    >>> import jax
     >>> print(jax.random.key_data(from_seed(7)))
     [0 7]
     """

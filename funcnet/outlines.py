@@ -39,6 +39,7 @@ def outline(tree: Any) -> tuple[Any, dict[str, np.ndarray]]:
     Raises:
         TypeError: for what `restored` could not give back; the message names its place.
 
+    >>> import numpy as np
     >>> outline({"rate": 0.1, "kernel": np.ones(3)})
     ({'dict': {'rate': 0.1, 'kernel': {'numpy': 'kernel'}}}, {'kernel': array([1., 1., 1.])})
 

@@ -33,9 +33,10 @@ def preset(library: str, name: str, *sizes: Any, **numbers: Any) -> Any:
         ValueError: for a library, name or argument that does not exist; the message lists those that do.
         TypeError: for sizes where they are missing or not taken, and where the library knows no default.
 
-    >>> preset("torch", "rmsprop").epsilon_inside, preset("keras", "rmsprop").epsilon_inside
+    >>> import funcnet as fn
+    >>> fn.preset("torch", "rmsprop").epsilon_inside, fn.preset("keras", "rmsprop").epsilon_inside
     (False, True)
-    >>> preset("keras", "lstm", 128, sequence=True).forget_bias, preset("torch", "lstm", 128).forget_bias
+    >>> fn.preset("keras", "lstm", 128, sequence=True).forget_bias, fn.preset("torch", "lstm", 128).forget_bias
     (1.0, 0.0)
 
     """

@@ -157,10 +157,11 @@ def takes(method: Callable[..., Any], count: int) -> bool:
 def fits(value: Any, *kinds: type) -> bool:
     """Tell whether a value from anywhere has what a protocol asks for; one that answers with an error has not.
 
+    >>> import funcnet as fn
     >>> class Broken:
     ...     def __getattr__(self, name):
     ...         raise RuntimeError(name)
-    >>> fits(Broken(), Layer, Loss)
+    >>> fits(Broken(), fn.Layer, fn.Loss)
     False
     """
     try:

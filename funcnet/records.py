@@ -15,11 +15,11 @@ Two records with equal choices have equal tree structure, whatever their numbers
 program for both and `jax.vmap` runs many at once. Plain numbers are validated when a record is constructed;
 tracers and abstract values pass in silence, and rebuilding a record from its leaves validates nothing.
 
->>> import jax
->>> @record
+>>> import jax, funcnet as fn
+>>> @fn.record
 ... class Spring:
-...     stiffness: Number = number(above=0)
-...     sides: int = choice(default=2)
+...     stiffness: float = fn.number(above=0)
+...     sides: int = fn.choice(default=2)
 >>> jax.tree.leaves(Spring(3.0))
 [3.0]
 >>> jax.tree.structure(Spring(3.0)) == jax.tree.structure(Spring(4.0))
@@ -212,7 +212,7 @@ def paths(node: Any, prefix: str = "") -> list[str]:
         prefix: what stands before every path.
 
     >>> import funcnet as fn
-    >>> paths(fn.SGD(0.1))
+    >>> fn.paths(fn.SGD(0.1))
     ['learning_rate', 'momentum', 'nesterov', 'dampening', 'rate_inside']
 
     """
@@ -234,7 +234,7 @@ def replace(root: T, changes: Mapping[str, Any]) -> T:
         TypeError: when `changes` is no dict from paths to values, or `root` no record.
 
     >>> import funcnet as fn
-    >>> replace(fn.SGD(0.1), {"learning_rate": 0.5}).learning_rate
+    >>> fn.replace(fn.SGD(0.1), {"learning_rate": 0.5}).learning_rate
     0.5
 
     """

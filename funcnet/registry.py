@@ -15,8 +15,8 @@ from types import ModuleType
 def registry(package: str) -> tuple[ModuleType, ...]:
     """Return the modules with `CASES` that a package's classes come from, in alphabetical order.
 
-    >>> import funcnet.activations
-    >>> [module.__name__ for module in registry("funcnet.activations")][:2]
+    >>> import funcnet.activations, funcnet as fn
+    >>> [module.__name__ for module in fn.layers.registry("funcnet.activations")][:2]
     ['funcnet.activations.elu', 'funcnet.activations.gelu']
     """
     homes = {value.__module__ for value in vars(sys.modules[package]).values() if isinstance(value, type)}
@@ -39,8 +39,8 @@ def concepts(package: str) -> dict[str, type]:
 def public_names(package: str, *more: str) -> list[str]:
     """Return the names of the classes that a package gives out of its own modules, and some more.
 
-    >>> import funcnet.activations
-    >>> public_names("funcnet.activations")[:3]
+    >>> import funcnet.activations, funcnet as fn
+    >>> fn.layers.public_names("funcnet.activations")[:3]
     ['Activation', 'ELU', 'Elementwise']
     """
     given = ((name, value) for name, value in vars(sys.modules[package]).items() if isinstance(value, type))

@@ -23,6 +23,7 @@ SPARED = frozenset({"bias", "recurrent_bias", "scale", "offset"}) | FOLLOWING
 def leaf_name(path: tuple[Any, ...]) -> str:
     """Return the last step of a leaf's path as text; "" for a tree that is one leaf.
 
+    >>> import jax
     >>> [leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(({"kernel": 1.0, "bias": 2.0}, 3.0))]
     ['bias', 'kernel', '1']
     """
@@ -32,6 +33,7 @@ def leaf_name(path: tuple[Any, ...]) -> str:
 def is_weight(path: tuple[Any, ...]) -> bool:
     """Tell whether penalties and decay reach the leaf at a path.
 
+    >>> import jax
     >>> tree = {"kernel": 1.0, "bias": 2.0, "norm": {"scale": 3.0, "mean": 4.0}}
     >>> [leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree) if is_weight(path)]
     [1.0]
@@ -151,7 +153,8 @@ def global_norm(tree: Any) -> jax.Array:
     Args:
         tree: a gradient, or any tree of arrays.
 
-    >>> print(global_norm({"a": jnp.asarray([3.0]), "b": jnp.asarray(4.0)}))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.global_norm({"a": jnp.asarray([3.0]), "b": jnp.asarray(4.0)}))
     5.0
 
     """

@@ -13,11 +13,15 @@ import textwrap
 from typing import Any
 
 from docutils import nodes
+from entries import lacking, with_parameters
 from formulas import LABELS, typeset
 from sphinx.application import Sphinx
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 import funcnet
+
+LOGGER = logging.getLogger(__name__)
 
 SECTION = re.compile(r"\s*(Args|Raises|Returns|Attributes|Yields):?\s*(\n\s*-+)?$")
 RULE = re.compile(r"=+(\s+=+)+\s*")
@@ -159,7 +163,12 @@ def instance_of(cls: type) -> str:
 
 def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Rewrite one docstring: what a class is, the formulas of its module, then arguments and examples."""
-    first, _, rest = "\n".join(lines).partition("\n\n")
+    text = "\n".join(lines)
+    if what == "class":
+        text = with_parameters(obj, text)
+    for lack in lacking(what, obj, text):
+        LOGGER.warning("%s has %s", name, lack, location=app.env.docname)
+    first, _, rest = text.partition("\n\n")
     new = restructured(first)
     if what == "class":
         module = sys.modules[obj.__module__]

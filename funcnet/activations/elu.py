@@ -29,8 +29,8 @@ class ELU(Elementwise):
     Args:
         alpha: the limit far out on the left is −alpha; 1 in the paper, where the slopes at 0 meet.
 
-    >>> import jax.numpy as jnp
-    >>> print(ELU(alpha=2.0)(jnp.asarray([-1e4, 0.0, 3.0])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.ELU(alpha=2.0)(jnp.asarray([-1e4, 0.0, 3.0])))
     [-2.  0.  3.]
 
     """

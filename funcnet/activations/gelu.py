@@ -38,10 +38,10 @@ class GELU(Elementwise):
     Args:
         approximate: whether the form with tanh is computed, as in GPT-2, or the exact one.
 
-    >>> import jax.numpy as jnp
-    >>> print(GELU()(jnp.asarray([-1.0, 0.0, 1.0], jnp.float32)))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.GELU()(jnp.asarray([-1.0, 0.0, 1.0], jnp.float32)))
     [-0.15865527  0.          0.8413447 ]
-    >>> print(GELU(approximate=True)(jnp.asarray([1.0], jnp.float32)))
+    >>> print(fn.GELU(approximate=True)(jnp.asarray([1.0], jnp.float32)))
     [0.841192]
 
     """

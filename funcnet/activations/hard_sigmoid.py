@@ -27,8 +27,8 @@ from funcnet.records import record
 class HardSigmoid(Elementwise):
     r"""(z + 3)/6, cut off at 0 and 1.
 
-    >>> import jax.numpy as jnp
-    >>> print(HardSigmoid()(jnp.asarray([-4.0, 0.0, 1.5, 4.0])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.HardSigmoid()(jnp.asarray([-4.0, 0.0, 1.5, 4.0])))
     [0.   0.5  0.75 1.  ]
     """
 

@@ -25,8 +25,8 @@ from funcnet.records import record
 class HardTanh(Elementwise):
     r"""z between −1 and 1, and the nearer of the two outside.
 
-    >>> import jax.numpy as jnp
-    >>> print(HardTanh()(jnp.asarray([-2.0, 0.5, 3.0])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.HardTanh()(jnp.asarray([-2.0, 0.5, 3.0])))
     [-1.   0.5  1. ]
     """
 

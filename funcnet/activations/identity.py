@@ -23,8 +23,8 @@ from funcnet.records import record
 class Identity(Elementwise):
     r"""The function that returns its argument.
 
-    >>> import jax.numpy as jnp
-    >>> print(Identity()(jnp.asarray([-2.0, 3.0])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.Identity()(jnp.asarray([-2.0, 3.0])))
     [-2.  3.]
     """
 

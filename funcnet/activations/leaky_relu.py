@@ -30,8 +30,8 @@ class LeakyReLU(Elementwise):
     Args:
         slope: the slope on the left; 0.01 in the paper, 0.1 to 0.3 are common too.
 
-    >>> import jax.numpy as jnp
-    >>> print(LeakyReLU(slope=0.5)(jnp.asarray([-2.0, 0.0, 3.0])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.LeakyReLU(slope=0.5)(jnp.asarray([-2.0, 0.0, 3.0])))
     [-1.  0.  3.]
 
     """

@@ -24,8 +24,8 @@ from funcnet.records import record
 class LogSoftmax(Activation):
     r"""The logarithm of `Softmax()`.
 
-    >>> import jax.numpy as jnp
-    >>> print(LogSoftmax()(jnp.asarray([0.0, 1e4, -1e4])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.LogSoftmax()(jnp.asarray([0.0, 1e4, -1e4])))
     [-10000.      0. -20000.]
     """
 

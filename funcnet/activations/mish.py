@@ -25,8 +25,8 @@ from funcnet.records import record
 class Mish(Elementwise):
     r"""z tanh(log(1 + e^z)).
 
-    >>> import jax.numpy as jnp
-    >>> print(Mish()(jnp.asarray([-1e4, 0.0, 1e4])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.Mish()(jnp.asarray([-1e4, 0.0, 1e4])))
     [   -0.     0. 10000.]
     """
 

@@ -25,8 +25,8 @@ from funcnet.records import record
 class ReLU(Elementwise):
     r"""max(0, z), with slope 0 at 0.
 
-    >>> import jax.numpy as jnp
-    >>> print(ReLU()(jnp.asarray([-2.0, 0.0, 3.0])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.ReLU()(jnp.asarray([-2.0, 0.0, 3.0])))
     [0. 0. 3.]
     """
 

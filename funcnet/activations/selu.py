@@ -30,8 +30,8 @@ ALPHA = 1.6732632423543772848170429916717
 class SELU(Elementwise):
     r"""λ z where z > 0, else λ α (e^z − 1), with λ = 1.0507… and α = 1.6732….
 
-    >>> import jax.numpy as jnp
-    >>> print(SELU()(jnp.asarray([-1e4, 0.0, 1.0], jnp.float32)))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.SELU()(jnp.asarray([-1e4, 0.0, 1.0], jnp.float32)))
     [-1.7580993  0.         1.050701 ]
     """
 

@@ -23,8 +23,8 @@ from funcnet.records import record
 class Sigmoid(Elementwise):
     r"""σ(z) = 1 / (1 + e^(−z)), from ℝ to (0, 1).
 
-    >>> import jax.numpy as jnp
-    >>> print(Sigmoid()(jnp.asarray([-1e4, 0.0, 1e4])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.Sigmoid()(jnp.asarray([-1e4, 0.0, 1e4])))
     [0.  0.5 1. ]
     """
 

@@ -25,8 +25,8 @@ from funcnet.records import record
 class SiLU(Elementwise):
     r"""z σ(z).
 
-    >>> import jax.numpy as jnp
-    >>> print(SiLU()(jnp.asarray([-1e4, 0.0, 1e4])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.SiLU()(jnp.asarray([-1e4, 0.0, 1e4])))
     [   -0.     0. 10000.]
     """
 

@@ -34,10 +34,10 @@ class Softmax(Activation):
         class_weight: a positive number for each class, by which its probability is multiplied before all are
             divided by their sum; None for equal ones.
 
-    >>> import jax.numpy as jnp
-    >>> print(Softmax()(jnp.log(jnp.asarray([1.0, 1.0, 2.0]))))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.Softmax()(jnp.log(jnp.asarray([1.0, 1.0, 2.0]))))
     [0.25 0.25 0.5 ]
-    >>> print([f"{y:.2f}" for y in Softmax(class_weight=[3.0, 1.0])(jnp.zeros(2))])
+    >>> print([f"{y:.2f}" for y in fn.Softmax(class_weight=[3.0, 1.0])(jnp.zeros(2))])
     ['0.75', '0.25']
 
     """

@@ -25,8 +25,8 @@ from funcnet.records import record
 class Softplus(Elementwise):
     r"""log(1 + e^z), from ℝ to (0, ∞).
 
-    >>> import jax.numpy as jnp
-    >>> print(Softplus()(jnp.asarray([-1e4, 1e4])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.Softplus()(jnp.asarray([-1e4, 1e4])))
     [    0. 10000.]
     """
 

@@ -31,8 +31,8 @@ class Step(Elementwise):
     Args:
         threshold: the input from which on the unit fires.
 
-    >>> import jax.numpy as jnp
-    >>> print(Step(threshold=1.0)(jnp.asarray([0.9, 1.0, 1.1])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.Step(threshold=1.0)(jnp.asarray([0.9, 1.0, 1.1])))
     [0. 1. 1.]
 
     """

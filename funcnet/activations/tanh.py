@@ -25,8 +25,8 @@ from funcnet.records import record
 class Tanh(Elementwise):
     r"""The hyperbolic tangent, from ℝ to (−1, 1).
 
-    >>> import jax.numpy as jnp
-    >>> print(Tanh()(jnp.asarray([-1e4, 0.0, 1e4])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.Tanh()(jnp.asarray([-1e4, 0.0, 1e4])))
     [-1.  0.  1.]
     """
 

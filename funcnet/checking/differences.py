@@ -117,6 +117,7 @@ def noise_of(samples: np.ndarray) -> np.ndarray:
     Differences of order k wipe out the smooth part and leave noise of standard deviation σ √((2k)!/(k!)²) (Hamming
     1971; Moré & Wild 2011). samples (points, outputs), at least 7 points.
 
+    >>> import numpy as np
     >>> x = np.linspace(1.0, 1.0 + 1e-6, 9)[:, None]
     >>> bool(noise_of(x * x)[0] < 1e-15), bool(noise_of((x * x).astype(np.float32).astype(float))[0] > 1e-8)
     (True, True)

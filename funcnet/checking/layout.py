@@ -119,6 +119,7 @@ class Layout(NamedTuple):
 def layout_of(tree: Any) -> Layout:
     """Return the layout of a tree; a leading dictionary key, the argument's name, opens each path.
 
+    >>> import numpy as np
     >>> layout_of({"params": {"bias": np.zeros(2)}, "x": np.zeros((3, 1))}).paths
     ("params['bias']", 'x')
     """

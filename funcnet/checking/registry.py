@@ -1,6 +1,7 @@
 r"""The registries as lists of checks, for a suite of one's own.
 
->>> examples = cases("activations")
+>>> import funcnet as fn
+>>> examples = fn.checking.cases("activations")
 >>> print(examples[0].check(dtypes=(), transforms=False).passed)
 True
 
@@ -24,7 +25,18 @@ _KINDS = ("activations", "losses", "regularizers", "layers", "optimizers")
 
 
 class Example(NamedTuple):
-    """One rule with arguments, out of a registry."""
+    """One rule with arguments, out of a registry.
+
+    Attributes:
+        name: what a test calls it.
+        group: the module that it comes from.
+        kind: "ordinary", "batch", "kink", "extreme" or "known".
+        rule: the layer, loss, activation, metric or the like.
+        arguments: what it is checked at.
+        known: the gradient for a dy of ones, or an optimizer's parameters, where they are known or stated; else
+            None.
+
+    """
 
     name: str
     group: str  # the module that it comes from

@@ -42,6 +42,7 @@ class Report:
     """The outcome of a check; true when the rule passes.
 
     Attributes:
+        working: the dtype in which the rule was judged.
         name, kind: what was checked.
         passed: the verdict, which is also the report's truth.
         breaches: broken promises (tree, shape, NaN, purity, determinism), in words.

@@ -34,7 +34,8 @@ def xor(samples: int = 200, noise: float = 0.1, seed: int = 0, *, dtype: Any = n
         seed: a whole number of at least 0; the same seed gives the same data.
         dtype: the floating dtype of x.
 
-    >>> x, y = xor(4, noise=0.0)
+    >>> import funcnet as fn
+    >>> x, y = fn.data.xor(4, noise=0.0)
     >>> y.tolist(), (x[:, 0] * x[:, 1] < 0).tolist()
     ([0, 1, 0, 1], [False, True, False, True])
 
@@ -69,7 +70,8 @@ def spirals(
         seed: a whole number of at least 0; the same seed gives the same data.
         dtype: the floating dtype of x.
 
-    >>> x, y = spirals(7, classes=3)
+    >>> import funcnet as fn
+    >>> x, y = fn.data.spirals(7, classes=3)
     >>> x.shape, y.tolist()
     ((7, 2), [0, 1, 2, 0, 1, 2, 0])
 
@@ -99,7 +101,8 @@ def moons(samples: int = 200, noise: float = 0.1, seed: int = 0, *, dtype: Any =
         seed: a whole number of at least 0; the same seed gives the same data.
         dtype: the floating dtype of x.
 
-    >>> x, y = moons(2, noise=0.0)
+    >>> import numpy as np, funcnet as fn
+    >>> x, y = fn.data.moons(2, noise=0.0)
     >>> [round(float(np.hypot(*(point - centre))), 6) for point, centre in zip(x, [(0, 0), (1, 0.5)])]
     [1.0, 1.0]
 
@@ -138,8 +141,9 @@ def regression(
         shape: "linear" or "sine".
         dtype: the floating dtype of x and y.
 
-    >>> x, y = regression(50, features=3, noise=0.0, seed=4, dtype=np.float64)
-    >>> y.shape, bool(np.allclose(x @ regression_coefficients(3, seed=4), y[:, 0]))
+    >>> import numpy as np, funcnet as fn
+    >>> x, y = fn.data.regression(50, features=3, noise=0.0, seed=4, dtype=np.float64)
+    >>> y.shape, bool(np.allclose(x @ fn.data.regression_coefficients(3, seed=4), y[:, 0]))
     ((50, 1), True)
 
     """
@@ -164,7 +168,8 @@ def regression_coefficients(features: int = 10, seed: int = 0, *, informative: i
         seed: a whole number of at least 0; the same seed gives the same data.
         informative: how many differ from 0; None for all.
 
-    >>> int(np.count_nonzero(regression_coefficients(10, informative=4)))
+    >>> import numpy as np, funcnet as fn
+    >>> int(np.count_nonzero(fn.data.regression_coefficients(10, informative=4)))
     4
 
     """

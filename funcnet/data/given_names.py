@@ -30,6 +30,7 @@ def first_names() -> Splits:
 
     Every call returns fresh arrays.
 
+    >>> import numpy as np
     >>> from funcnet import data
     >>> (names, y), validation, test = data.first_names()
     >>> names[:3].tolist(), y[:3].tolist(), np.bincount(y).tolist()

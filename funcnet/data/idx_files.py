@@ -45,11 +45,11 @@ def idx(path: str | os.PathLike[str]) -> np.ndarray:
     Args:
         path: the file.
 
-    >>> import pathlib, tempfile
+    >>> import pathlib, tempfile, funcnet as fn
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder) / "labels-idx1-ubyte"
     ...     _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))
-    ...     idx(path)
+    ...     fn.data.idx(path)
     array([7, 2, 1], dtype=uint8)
 
     """

@@ -31,7 +31,8 @@ def image_set(folder: str | os.PathLike[str], *, validation: float = 1 / 6, dtyp
         validation: the share of the training images that is set apart, the last ones.
         dtype: the floating dtype of the images.
 
-    >>> image_set("nowhere")
+    >>> import funcnet as fn
+    >>> fn.data.image_set("nowhere")
     Traceback (most recent call last):
     ...
     NotADirectoryError: nowhere must be a folder, but nothing is there. Try: the folder of the four files.

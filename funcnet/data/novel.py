@@ -14,7 +14,14 @@ from typing import NamedTuple
 
 
 class Texts(NamedTuple):
-    """Three stretches of a text: to learn from, to choose by, and to judge by."""
+    """Three stretches of a text: to learn from, to choose by, and to judge by.
+
+    Attributes:
+        train: the first stretch, to learn from.
+        validation: the next, to choose by.
+        test: the last, to judge by, once.
+
+    """
 
     train: str
     validation: str

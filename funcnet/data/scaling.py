@@ -8,7 +8,14 @@ from funcnet.errors import check_floating, describe, raise_error
 
 
 class Standardized(NamedTuple):
-    """The scaled arrays in the order given, and the means and scales of shape (features,)."""
+    """The scaled arrays in the order given, and the means and scales of shape (features,).
+
+    Attributes:
+        arrays: the scaled arrays in the order given.
+        means: (features,), taken off.
+        scales: (features,), divided by.
+
+    """
 
     arrays: tuple[np.ndarray, ...]
     means: np.ndarray
@@ -30,7 +37,8 @@ def standardize(train: Any, *others: Any) -> Standardized:
         train: (rows, features), which decides the numbers.
         *others: further arrays with the same features: validation, test.
 
-    >>> (train, test), means, scales = standardize(np.array([[1.0, 7.0], [3.0, 7.0]]), np.array([[5.0, 8.0]]))
+    >>> import numpy as np, funcnet as fn
+    >>> (train, test), means, scales = fn.data.standardize(np.array([[1.0, 7.0], [3.0, 7.0]]), np.array([[5.0, 8.0]]))
     >>> train.tolist(), test.tolist(), scales.tolist()
     ([[-1.0, 0.0], [1.0, 0.0]], [[3.0, 1.0]], [1.0, 1.0])
 

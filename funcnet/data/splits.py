@@ -23,7 +23,14 @@ from funcnet.errors import describe, raise_error, whole_number
 
 
 class Splits(NamedTuple):
-    """Three pairs (x, y) of equally many rows and labels: to learn from, to choose by, and to judge by."""
+    """Three pairs (x, y) of equally many rows and labels: to learn from, to choose by, and to judge by.
+
+    Attributes:
+        train: (x, y), to learn from.
+        validation: (x, y), to choose by.
+        test: (x, y), to judge by, once.
+
+    """
 
     train: tuple[np.ndarray, np.ndarray]
     validation: tuple[np.ndarray, np.ndarray]
@@ -35,18 +42,22 @@ def split(
 ) -> Splits:
     r"""Split samples into training, validation and test parts that are disjoint and together are everything.
 
-    x, y         arrays with n rows each; dtypes stay, and the rows of a part keep the order they came in
-    fractions    three positive numbers with sum 1; the parts end at n times their running sum, rounded
-    seed         a whole number of at least 0
-    stratify     share out every class in proportion; needs class labels y of shape (n,)
+    Args:
+        x: an array with n rows, one a sample; its dtype stays, and the rows of a part keep the order they came in.
+        y: the same of labels or targets.
+        fractions: three positive numbers with sum 1; the parts end at n times their running sum, rounded.
+        seed: a whole number of at least 0.
+        stratify: share out every class in proportion; needs class labels y of shape (n,).
 
     Raises `ValueError` when the rows do not match, when a part would be empty, when a class would have no
     sample to learn from, or when y holds no class labels and `stratify` is true; `TypeError` for a seed of
     another type.
 
-    >>> parts = split(np.arange(10.0)[:, None], np.arange(10) % 2, (0.6, 0.2, 0.2), seed=0)
+    >>> import numpy as np, funcnet as fn
+    >>> parts = fn.data.split(np.arange(10.0)[:, None], np.arange(10) % 2, (0.6, 0.2, 0.2), seed=0)
     >>> [sorted(labels.tolist()) for rows, labels in parts]
     [[0, 0, 0, 1, 1, 1], [0, 1], [0, 1]]
+
     """
     x, y, group = _grouped(x, y, stratify)
     sizes, seed = _sizes(len(x), fractions), whole_number(seed, "seed")

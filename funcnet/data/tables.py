@@ -20,7 +20,16 @@ from funcnet.errors import raise_error
 
 
 class Table(NamedTuple):
-    """What a CSV file holds: x of shape (n, features), y of (n, targets) or labels (n,), and their names."""
+    """What a CSV file holds: x of shape (n, features), y of (n, targets) or labels (n,), and their names.
+
+    Attributes:
+        x: (n, features), floating.
+        y: (n, targets), or labels (n,) of int32.
+        features: the names of the columns of x.
+        targets: the names of the columns of y.
+        classes: the text of each class, or nothing.
+
+    """
 
     x: np.ndarray
     y: np.ndarray
@@ -41,25 +50,28 @@ def csv(
 ) -> Table:
     r"""Read a table of numbers from a CSV file.
 
-    target       the column to predict, by name or by index (negative ones count from the end), or several
-    features     the columns to predict from; None takes all others, in the order of the file
-    header       whether the first record holds the names; without one the names are "0", "1", …
-    delimiter    one character, a comma unless told
-    classes      take the one target for a class: y becomes int32 of shape (n,) and numbers the distinct texts
-                 of the column, which `Table.classes` lists sorted (by value if all are numbers)
-    dtype        the floating dtype of x, and of y without `classes`
+    Args:
+        path: the file.
+        target: the column to predict, by name or by index (negative ones count from the end), or several.
+        features: the columns to predict from; None takes all others, in the order of the file.
+        header: whether the first record holds the names; without one the names are "0", "1", ….
+        delimiter: one character, a comma unless told.
+        classes: take the one target for a class: y becomes int32 of shape (n,) and numbers the distinct texts of
+            the column, which `Table.classes` lists sorted (by value if all are numbers).
+        dtype: the floating dtype of x, and of y without `classes`.
 
     Raises `FileNotFoundError` or `IsADirectoryError` for such a path, `TypeError` for arguments of a wrong
     type, and `ValueError` for bytes that are no text, ragged, malformed, missing or infinite fields, unknown
     columns (near misses are named) and files without a record, each with the place and a remedy.
 
-    >>> import pathlib, tempfile
+    >>> import pathlib, tempfile, funcnet as fn
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder) / "flowers.csv"
     ...     _ = path.write_text("length,width,species\n5.1,3.5,setosa\n7.0,3.2,versicolor\n")
-    ...     table = csv(path, target="species", classes=True)
+    ...     table = fn.data.csv(path, target="species", classes=True)
     >>> table.x.shape, table.y.tolist(), table.classes
     ((2, 2), [0, 1], ('setosa', 'versicolor'))
+
     """
     dtype = floating_dtype(dtype)
     source = read_records(regular_file(path), delimiter, flag(header, "header"))

@@ -26,6 +26,9 @@ BYTES = 256
 def vocabulary(text: str) -> str:
     """Return the different characters of a text in the order of their code points.
 
+    Args:
+        text: of at least one character.
+
     Raises:
         TypeError: for what is no text.
         ValueError: for an empty one.

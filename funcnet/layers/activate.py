@@ -112,7 +112,7 @@ def as_layer(layer: Any) -> Layer:
         TypeError: for what is neither; the message says which method is missing or does not take what it must.
 
     >>> import funcnet as fn
-    >>> as_layer(fn.relu).label
+    >>> fn.layers.as_layer(fn.relu).label
     'ReLU'
 
     """

@@ -41,8 +41,8 @@ class Dense(Layer):
             else).
         bias_init: how b begins; at 0 by default.
 
-    >>> import jax
-    >>> params = Dense(3).init(jax.random.key(0), (2,))
+    >>> import jax, funcnet as fn
+    >>> params = fn.Dense(3).init(jax.random.key(0), (2,))
     >>> print({name: array.shape for name, array in params.items()})
     {'kernel': (2, 3), 'bias': (3,)}
 

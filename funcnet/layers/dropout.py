@@ -37,8 +37,8 @@ class Dropout(Layer):
         inverted: whether what is kept is scaled up in training, so that evaluation changes nothing; else
             evaluation scales down.
 
-    >>> import jax, jax.numpy as jnp
-    >>> y, _ = Dropout(0.5).forward((), jnp.ones(6), jax.random.key(1))
+    >>> import jax, jax.numpy as jnp, funcnet as fn
+    >>> y, _ = fn.Dropout(0.5).forward((), jnp.ones(6), jax.random.key(1))
     >>> print(sorted(set(y.tolist())))
     [0.0, 2.0]
 

@@ -19,8 +19,8 @@ what is multiplied by it again and again, as recurrent kernels are.
 deviations, made wider so that its variance is the same. A dense layer without an initializer takes the one that the
 activation after it names (`Activation.INITIALIZER`), Glorot uniform where none follows.
 
->>> import jax
->>> kernel = He()(jax.random.key(0), (400, 300))
+>>> import jax, funcnet as fn
+>>> kernel = fn.He()(jax.random.key(0), (400, 300))
 >>> print(kernel.shape, round(float(kernel.std()) * 200**0.5, 2))
 (400, 300) 1.0
 """
@@ -79,6 +79,11 @@ class Glorot:
     Args:
         distribution: "uniform", "normal" or "truncated" (a normal cut at two deviations).
 
+    >>> import jax, funcnet as fn
+    >>> kernel = fn.layers.Glorot()(jax.random.key(0), (200, 50))
+    >>> print(round(float(kernel.std()), 2))
+    0.09
+
     """
 
     distribution: str = choice(default="uniform", options=DISTRIBUTIONS)
@@ -94,6 +99,11 @@ class He:
 
     Args:
         distribution: "uniform", "normal" or "truncated" (a normal cut at two deviations).
+
+    >>> import jax, funcnet as fn
+    >>> kernel = fn.layers.He()(jax.random.key(0), (200, 50))
+    >>> print(round(float(kernel.std()), 2))
+    0.1
 
     """
 
@@ -131,6 +141,11 @@ class VarianceScaling:
         scale: at least 0.
         fan: "in", "out" or "mean", which is (n_in + n_out)/2.
         distribution: "truncated", "normal" or "uniform".
+
+    >>> import jax, funcnet as fn
+    >>> kernel = fn.layers.VarianceScaling(1 / 3, "in", "uniform")(jax.random.key(0), (100, 50))
+    >>> print(float(abs(kernel).max()) <= 0.1)
+    True
 
     """
 
@@ -231,6 +246,11 @@ class Orthogonal:
 
     Args:
         gain: the length of the rows or columns.
+
+    >>> import jax, jax.numpy as jnp, funcnet as fn
+    >>> kernel = fn.layers.Orthogonal()(jax.random.key(0), (8, 3))
+    >>> print(bool(abs(kernel.T @ kernel - jnp.eye(3)).max() < 1e-6))
+    True
 
     """
 

@@ -44,7 +44,8 @@ def mlp(*widths: int, activation: Any = _RELU, dropout: Any = None) -> Chain:
         ValueError: without widths, or with one below 1.
         TypeError: for an activation that is none.
 
-    >>> print([type(layer).__name__ for layer in mlp(32, 10, dropout=0.2).layers])
+    >>> import funcnet as fn
+    >>> print([type(layer).__name__ for layer in fn.mlp(32, 10, dropout=0.2).layers])
     ['Dense', 'ReLU', 'Dropout', 'Dense']
 
     """

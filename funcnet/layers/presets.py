@@ -169,9 +169,10 @@ def preset(library: str, name: str, *sizes: Any, **numbers: Any) -> Layer:
         ValueError: for a library, name or argument that does not exist; the message lists those that do.
         TypeError: where sizes are missing or too many.
 
-    >>> preset("torch", "batch_norm").unbiased, preset("keras", "batch_norm").momentum
+    >>> import funcnet as fn
+    >>> fn.preset("torch", "batch_norm").unbiased, fn.preset("keras", "batch_norm").momentum
     (True, 0.99)
-    >>> preset("flax", "conv", 8, 3).padding, preset("torch", "conv", 8, 3).padding
+    >>> fn.preset("flax", "conv", 8, 3).padding, fn.preset("torch", "conv", 8, 3).padding
     ('same', 'valid')
 
     """

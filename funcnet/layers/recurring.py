@@ -269,6 +269,7 @@ def product(rows: jax.Array, deltas: jax.Array) -> jax.Array:
 def tail(a: jax.Array) -> jax.Array:
     """Return σ(−|a|), how far σ(a) is from the end that it is near, with the sign of a: σ and σ′ without rounding.
 
+    >>> import jax.numpy as jnp
     >>> t = tail(jnp.asarray([-90.0, 0.0, 30.0]))
     >>> print(gate(t)[1:], gate_slope(t)[2])
     [0.5 1. ] 9.357623e-14

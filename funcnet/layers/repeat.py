@@ -8,6 +8,7 @@ Derivation. A chain of N equal layers: the right fold of the chain rule, as a lo
 Parameters are those of f with an axis of N in front of every leaf.
 
 Shapes     f must keep the shape of a sample.
+Source     By definition.
 """
 
 from typing import Any

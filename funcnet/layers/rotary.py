@@ -25,6 +25,7 @@ BASE = 10000.0
 def angles(places: int, size: int, dtype: Any) -> tuple[jax.Array, jax.Array]:
     """Return the cosines and sines of all places, each (places, size/2).
 
+    >>> import jax.numpy as jnp
     >>> cos, sin = angles(3, 2, jnp.float32)
     >>> print([round(float(number), 2) for number in sin[:, 0]])
     [0.0, 0.84, 0.91]

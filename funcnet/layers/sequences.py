@@ -95,6 +95,7 @@ def sample_apart(samples: Any, label: str) -> Any:
 def within(lengths: jax.Array, steps: int, features: int = 1) -> jax.Array:
     """Tell which steps lie within the lengths: (…, time), and an axis of 1 for each axis behind time.
 
+    >>> import jax.numpy as jnp
     >>> print(within(jnp.asarray([2, 0]), 3, 0))
     [[ True  True False]
      [False False False]]

@@ -9,6 +9,7 @@ Shapes     Flatten   (samples, *shape) to (samples, the product of the shape)
            Reshape   (samples, *shape) to (samples, *another of as many numbers), for no samples as well
 Rows       run through channels first, places after: (h, w, c). PyTorch's flatten runs (c, h, w); the rows of a kernel
            that comes from there must be permuted.
+Source     By definition.
 """
 
 import math

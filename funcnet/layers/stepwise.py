@@ -10,6 +10,7 @@ A layer whose steps or samples know of each other (a convolution, batch normalis
 lengths as well.
 
 Shapes     x: (…, time, features), or the pair (x, lengths); f must keep time.
+Source     By definition.
 """
 
 from typing import Any

@@ -196,9 +196,9 @@ def logistic_path(
     Raises:
         ValueError, TypeError: as `elastic_net_path`.
 
-    >>> import numpy as np
+    >>> import numpy as np, funcnet as fn
     >>> x, y = np.asarray([[-1.0], [1.0], [-1.0], [1.0]]), np.asarray([0, 1, 1, 1])
-    >>> path = logistic_path(x, y, penalties=[0.3, 0.05], tolerance=1e-12)
+    >>> path = fn.linear.logistic_path(x, y, penalties=[0.3, 0.05], tolerance=1e-12)
     >>> w, b = path.coefficients[1, 0], path.intercepts[1]
     >>> print(float(path.coefficients[0, 0]), np.exp(path.intercepts[0]).round(6))  # 3 of class 1 to 1 of class 0
     0.0 3.0
@@ -249,9 +249,9 @@ def logistic(
     Returns:
         Fit: with a warning if it ended above the tolerance.
 
-    >>> import numpy as np
+    >>> import numpy as np, funcnet as fn
     >>> x, y = np.asarray([[-1.0], [1.0], [-1.0], [1.0]]), np.asarray([0, 1, 0, 1])
-    >>> fit = logistic(x, y, 0.2, tolerance=1e-12)
+    >>> fit = fn.linear.logistic(x, y, 0.2, tolerance=1e-12)
     >>> print((1 / (1 + np.exp(-fit.coefficients))).round(6))  # 1 − p = λ
     [0.8]
 

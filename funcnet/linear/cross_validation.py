@@ -216,11 +216,11 @@ def cross_validate(
     Returns:
         CrossValidation.
 
-    >>> import numpy as np
+    >>> import numpy as np, funcnet as fn
     >>> rng = np.random.default_rng(0)
     >>> x = rng.standard_normal((60, 5))
     >>> y = x[:, 0] - 2 * x[:, 1] + 0.1 * rng.standard_normal(60)
-    >>> result = cross_validate(x, y, l1_ratios=[0.5, 1.0], penalties=np.geomspace(1, 0.01, 30), folds=5)
+    >>> result = fn.linear.cross_validate(x, y, l1_ratios=[0.5, 1.0], penalties=np.geomspace(1, 0.01, 30), folds=5)
     >>> print(result.errors.shape, result.best_ratio, result.fit.coefficients[:2].round(1))
     (2, 30, 5) 1.0 [ 1. -2.]
 

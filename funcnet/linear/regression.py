@@ -234,9 +234,9 @@ def elastic_net_path(
         ValueError, TypeError: for shapes that do not match, numbers out of range, NaN or infinity; before anything is
             compiled.
 
-    >>> import numpy as np
+    >>> import numpy as np, funcnet as fn
     >>> x, y = np.asarray([[1.0], [-1.0]]), np.asarray([3.0, -1.0])  # y = 1 + 2x
-    >>> path = elastic_net_path(x, y, penalties=[2.0, 0.5])  # by hand: w = S(2, λ) / 1
+    >>> path = fn.linear.elastic_net_path(x, y, penalties=[2.0, 0.5])  # by hand: w = S(2, λ) / 1
     >>> print(path.coefficients.round(6).tolist(), path.intercepts.round(6).tolist())
     [[0.0], [1.5]] [1.0, 1.0]
 
@@ -273,9 +273,9 @@ def elastic_net(x: Any, y: Any, penalty: float, *, l1_ratio: float = 1.0, weight
     Returns:
         Fit: with a warning if it ended above the tolerance.
 
-    >>> import numpy as np
+    >>> import numpy as np, funcnet as fn
     >>> x, y = np.asarray([[1.0], [-1.0]]), np.asarray([3.0, -1.0])
-    >>> print(elastic_net(x, y, 1.0, l1_ratio=0.0).coefficients.round(6))  # 2 / (1 + λ)
+    >>> print(fn.linear.elastic_net(x, y, 1.0, l1_ratio=0.0).coefficients.round(6))  # 2 / (1 + λ)
     [1.]
 
     """

@@ -31,8 +31,8 @@ from funcnet.targets import check_binary
 class BinaryCrossEntropy(OutputLoss):
     r"""−(t log q + (1 − t) log(1 − q)), from probabilities q.
 
-    >>> import jax.numpy as jnp
-    >>> print(BinaryCrossEntropy()(jnp.asarray([0.5, 0.5]), jnp.asarray([0, 1])))  # log 2
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.BinaryCrossEntropy()(jnp.asarray([0.5, 0.5]), jnp.asarray([0, 1])))  # log 2
     0.6931472
     """
 

@@ -30,8 +30,8 @@ from funcnet.targets import check_classes, distribution
 class CrossEntropy(Loss):
     r"""−Σ t log q, from probabilities q.
 
-    >>> import jax.numpy as jnp
-    >>> print(CrossEntropy()(jnp.asarray([[0.25, 0.75]]), jnp.asarray([0])))  # log 4
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.CrossEntropy()(jnp.asarray([[0.25, 0.75]]), jnp.asarray([0])))  # log 4
     1.3862944
     """
 

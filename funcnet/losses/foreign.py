@@ -32,13 +32,13 @@ class ForeignLoss(Loss):
         structure: what of it is no array, filled in by `as_loss`.
         weighs: whether its `forward` takes weights of samples.
 
-    >>> import jax.numpy as jnp
+    >>> import jax.numpy as jnp, funcnet as fn
     >>> class Theirs:
     ...     def forward(self, prediction, target, weight=None):
     ...         return jnp.average(jnp.abs(prediction - target), weights=weight), jnp.sign(prediction - target)
     ...     def backward(self, saved, dvalue=1.0):
     ...         return saved * dvalue / saved.size
-    >>> ours = as_loss(Theirs())
+    >>> ours = fn.losses.as_loss(Theirs())
     >>> print(ours(jnp.asarray([1.0, 2.0]), jnp.asarray([0.0, 4.0])), ours.name)
     1.5 theirs
 

@@ -30,8 +30,8 @@ class Huber(OutputLoss):
         delta: the residual at which the loss turns from quadratic to linear, in the units of the target; 1 for
             targets of variance 1.
 
-    >>> import jax.numpy as jnp
-    >>> print(Huber(delta=1.0)(jnp.asarray([0.5, 3.0]), jnp.asarray([0.0, 0.0])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.Huber(delta=1.0)(jnp.asarray([0.5, 3.0]), jnp.asarray([0.0, 0.0])))
     1.3125
 
     """

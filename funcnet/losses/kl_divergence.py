@@ -38,9 +38,9 @@ class KLDivergence(Loss):
     Args:
         reverse: whether the divergence is of the target from the prediction, KL(q‖t), in the place of KL(t‖q).
 
-    >>> import jax.numpy as jnp
+    >>> import jax.numpy as jnp, funcnet as fn
     >>> q, t = jnp.asarray([[0.5, 0.5]]), jnp.asarray([[0.25, 0.75]])
-    >>> print(f"{KLDivergence()(q, t):.6f} {KLDivergence(reverse=True)(q, t):.6f}")
+    >>> print(f"{fn.KLDivergence()(q, t):.6f} {fn.KLDivergence(reverse=True)(q, t):.6f}")
     0.130812 0.143841
 
     """
@@ -82,8 +82,8 @@ class LogKLDivergence(KLDivergence):
     Args:
         reverse: whether the divergence is of the target from the prediction, KL(q‖t), in the place of KL(t‖q).
 
-    >>> import jax.numpy as jnp
-    >>> print(f"{LogKLDivergence()(jnp.log(jnp.asarray([[0.5, 0.5]])), jnp.asarray([[0.25, 0.75]])):.6f}")
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(f"{fn.LogKLDivergence()(jnp.log(jnp.asarray([[0.5, 0.5]])), jnp.asarray([[0.25, 0.75]])):.6f}")
     0.130812
 
     """

@@ -24,8 +24,8 @@ from funcnet.records import record
 class MeanAbsoluteError(OutputLoss):
     r"""(1/nk) Σ |p − t|, with slope 0 where p = t.
 
-    >>> import jax.numpy as jnp
-    >>> print(MeanAbsoluteError()(jnp.asarray([1.0, 2.0]), jnp.asarray([0.0, 4.0])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.MeanAbsoluteError()(jnp.asarray([1.0, 2.0]), jnp.asarray([0.0, 4.0])))
     1.5
     """
 

@@ -28,8 +28,8 @@ class MeanSquaredError(OutputLoss):
     Args:
         half: whether each square is halved, so that the gradient has no factor 2.
 
-    >>> import jax.numpy as jnp
-    >>> print(MeanSquaredError()(jnp.asarray([1.0, 2.0]), jnp.asarray([0.0, 4.0])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.MeanSquaredError()(jnp.asarray([1.0, 2.0]), jnp.asarray([0.0, 4.0])))
     2.5
 
     """

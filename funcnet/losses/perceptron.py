@@ -28,8 +28,8 @@ from funcnet.targets import check_binary
 class PerceptronCriterion(OutputLoss):
     r"""(H(z) − t) z, from the scores z before a step.
 
-    >>> import jax.numpy as jnp
-    >>> print(PerceptronCriterion()(jnp.asarray([-2.0, 2.0, 1.0]), jnp.asarray([1, 1, 0])))  # (2 + 0 + 1)/3
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.PerceptronCriterion()(jnp.asarray([-2.0, 2.0, 1.0]), jnp.asarray([1, 1, 0])))  # (2 + 0 + 1)/3
     1.0
     """
 

@@ -37,8 +37,8 @@ class SigmoidCrossEntropy(OutputLoss):
         positive_weight: what a missed positive costs beside a false alarm; 1 for equal costs, negatives over
             positives to balance rare ones.
 
-    >>> import jax.numpy as jnp
-    >>> print(SigmoidCrossEntropy()(jnp.zeros(2), jnp.asarray([0, 1])))  # log 2
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.SigmoidCrossEntropy()(jnp.zeros(2), jnp.asarray([0, 1])))  # log 2
     0.6931472
 
     """

@@ -40,8 +40,8 @@ class SoftmaxCrossEntropy(Loss):
         label_smoothing: the share α of each target that is spread over all classes; 0 for none, 0.1 is usual.
         class_weight: a positive number for each class, by which its samples count; None for equal ones.
 
-    >>> import jax.numpy as jnp
-    >>> print(SoftmaxCrossEntropy()(jnp.zeros((2, 4)), jnp.asarray([0, 3])))  # log 4
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.SoftmaxCrossEntropy()(jnp.zeros((2, 4)), jnp.asarray([0, 3])))  # log 4
     1.3862944
 
     """

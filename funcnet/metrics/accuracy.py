@@ -10,6 +10,7 @@ that fits them by themselves.
 Shapes     scores (…, K) with labels (…,) or distributions (…, K), whose largest entry is the label; with a threshold z
            and t are (…, k), equal, and a rank-1 z is n samples of one output.
 Extremes   a sample with a NaN among its scores makes the accuracy NaN.
+Source     By definition.
 """
 
 from typing import Any
@@ -33,8 +34,8 @@ class Accuracy(MeanMetric):
             above the threshold.
         inclusive: whether an output at the threshold says yes.
 
-    >>> import jax.numpy as jnp
-    >>> print(Accuracy()(jnp.asarray([[0.2, 1.5], [0.3, -1.0]]), jnp.asarray([1, 1])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.Accuracy()(jnp.asarray([[0.2, 1.5], [0.3, -1.0]]), jnp.asarray([1, 1])))
     0.5
 
     """

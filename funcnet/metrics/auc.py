@@ -32,8 +32,8 @@ _LARGEST = 65504.0  # of float16
 class AUC(Metric):
     r"""The area under the ROC curve, of two classes.
 
-    >>> import jax.numpy as jnp
-    >>> print(AUC()(jnp.asarray([0.1, 0.4, 0.35, 0.8]), jnp.asarray([0, 0, 1, 1])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.AUC()(jnp.asarray([0.1, 0.4, 0.35, 0.8]), jnp.asarray([0, 0, 1, 1])))
     0.75
     """
 

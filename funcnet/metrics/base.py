@@ -121,8 +121,9 @@ def lower_is_better(column: str) -> bool:
     Args:
         column: the name of a column.
 
-    >>> lower_is_better("validation_accuracy"), lower_is_better("validation_loss"), lower_is_better("gradient_norm")
-    (False, True, True)
+    >>> import funcnet as fn
+    >>> [fn.metrics.lower_is_better(name) for name in ("validation_accuracy", "validation_loss", "gradient_norm")]
+    [False, True, True]
 
     """
     name = re.sub("^(train|validation|test)_", "", column)

@@ -7,6 +7,7 @@ Rows are what is true, columns what was decided.
 Shapes     scores (…, K) with labels (…,) or distributions (…, K): (K, K). With a threshold one output a sample, (n,) or
            (…, 1), and targets 0 or 1 of that shape: (2, 2).
 Extremes   a NaN among the scores makes all of it NaN. An array is no column of a history: `run.evaluate` gives it.
+Source     By definition; a table of contingency, Pearson 1904.
 """
 
 from typing import Any
@@ -30,8 +31,8 @@ class ConfusionMatrix(Metric):
         threshold: None for one class of several by the largest score; else each output is a decision of its
             own, yes above the threshold: 0 for logits, 0.5 for probabilities.
 
-    >>> import jax.numpy as jnp
-    >>> print(ConfusionMatrix()(jnp.asarray([[0.2, 1.5], [0.3, -1.0], [-0.4, 0.1]]), jnp.asarray([1, 1, 0])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.ConfusionMatrix()(jnp.asarray([[0.2, 1.5], [0.3, -1.0], [-0.4, 0.1]]), jnp.asarray([1, 1, 0])))
     [[0. 1.]
      [1. 1.]]
 

@@ -6,6 +6,7 @@ Value      Σᵢ wᵢ aᵢ / Σᵢ wᵢ,   aᵢ = (1/k) Σⱼ |pᵢⱼ − tᵢ�
 of 0 counts, very much. (scikit-learn has the same with float64's ε; Keras multiplies by 100 and takes ε = 1e−7.)
 
 Shapes     p, t: (…, k), equal; a rank-1 p is n samples of one output.
+Source     By definition; Hyndman & Koehler 2006, section 2, on what it measures well and badly.
 """
 
 from typing import Any
@@ -23,8 +24,8 @@ from funcnet.targets import check_outputs
 class MeanAbsolutePercentageError(MeanMetric):
     r"""The mean of |p − t| / |t|.
 
-    >>> import jax.numpy as jnp
-    >>> print(MeanAbsolutePercentageError()(jnp.asarray([1.5, 3.0]), jnp.asarray([1.0, 4.0])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.MeanAbsolutePercentageError()(jnp.asarray([1.5, 3.0]), jnp.asarray([1.0, 4.0])))
     0.375
     """
 

@@ -25,8 +25,8 @@ from funcnet.targets import check_classes, distribution
 class Perplexity(MeanMetric):
     r"""exp of the mean cross-entropy, from logits.
 
-    >>> import jax.numpy as jnp
-    >>> print(f"{Perplexity()(jnp.zeros((2, 4)), jnp.asarray([0, 3])):.4f}")  # of four equal classes
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(f"{fn.Perplexity()(jnp.zeros((2, 4)), jnp.asarray([0, 3])):.4f}")  # of four equal classes
     4.0000
     """
 

@@ -28,9 +28,9 @@ class Precision(Counts):
         threshold: None for one class of several by the largest score; else each output is a decision of its
             own, yes above the threshold: 0 for logits, 0.5 for probabilities.
 
-    >>> import jax.numpy as jnp
+    >>> import jax.numpy as jnp, funcnet as fn
     >>> scores = jnp.asarray([[0.2, 1.5], [0.3, -1.0], [-0.4, 0.1], [0.2, 0.9]])
-    >>> print(Precision("binary")(scores, jnp.asarray([1, 1, 1, 0])))
+    >>> print(fn.Precision("binary")(scores, jnp.asarray([1, 1, 1, 0])))
     0.6666667
 
     """

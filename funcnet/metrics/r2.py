@@ -31,8 +31,8 @@ class R2(Metric):
         center: a number near the mean of the targets, in their units, that keeps digits in float32; it changes
             nothing else.
 
-    >>> import jax.numpy as jnp
-    >>> print(R2()(jnp.asarray([1.0, 2.0, 4.0]), jnp.asarray([1.0, 2.0, 3.0])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.R2()(jnp.asarray([1.0, 2.0, 4.0]), jnp.asarray([1.0, 2.0, 3.0])))
     0.5
 
     """

@@ -29,9 +29,9 @@ class TopK(MeanMetric):
     Args:
         k: among how many of the largest scores the label must be; 5 is usual with a thousand classes.
 
-    >>> import jax.numpy as jnp
+    >>> import jax.numpy as jnp, funcnet as fn
     >>> scores = jnp.asarray([[0.2, 1.5, 0.9], [0.3, -1.0, 0.5]])
-    >>> print(TopK(2)(scores, jnp.asarray([2, 1])), TopK(2).name)
+    >>> print(fn.TopK(2)(scores, jnp.asarray([2, 1])), fn.TopK(2).name)
     0.5 top_2
 
     """

@@ -11,6 +11,7 @@ leaves incomplete goes on in the next one. Schedules count updates made, not bat
 
 State         gathered int32 (), the batches since the last update; total like the parameters; inner, the optimizer's
               own
+Source        By definition: the mean of gradients is the gradient of the mean.
 """
 
 from collections.abc import Mapping
@@ -43,8 +44,8 @@ class Accumulate(Wrapper):
         optimizer: the optimizer inside.
         batches: how many gradients make one update.
 
-    >>> import jax.numpy as jnp
-    >>> optimizer = Accumulate(SGD(1.0), 2)
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> optimizer = fn.Accumulate(fn.SGD(1.0), 2)
     >>> params = jnp.zeros(1)
     >>> state = optimizer.init(params)
     >>> for gradient in (1.0, 3.0):

@@ -42,8 +42,8 @@ class Adadelta(Optimizer):
         decay: the share of the old averages that is kept each update; 0.9 to 0.99 are usual.
         epsilon: what is added below both roots; it decides how large the first steps are.
 
-    >>> import jax.numpy as jnp
-    >>> optimizer = Adadelta(decay=0.75, epsilon=1.0)
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> optimizer = fn.Adadelta(decay=0.75, epsilon=1.0)
     >>> params = jnp.asarray([0.0])
     >>> updates, _ = optimizer.update(jnp.asarray([4.0]), optimizer.init(params), params)
     >>> print(jnp.round(updates, 6))  # −√1 / √(4 + 1) · 4

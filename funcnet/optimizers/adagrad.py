@@ -41,8 +41,8 @@ class Adagrad(Optimizer):
         initial: where the sum of squares begins; 0 in the paper, 0.1 in Keras.
         epsilon_inside: whether epsilon stands below the root.
 
-    >>> import jax.numpy as jnp
-    >>> optimizer = Adagrad(0.1)
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> optimizer = fn.Adagrad(0.1)
     >>> params = jnp.asarray([0.0])
     >>> state = optimizer.init(params)
     >>> for gradient in (3.0, 4.0):

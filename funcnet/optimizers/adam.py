@@ -68,8 +68,8 @@ class Adam(Optimizer):
             Keras.
         epsilon_root: what is added below the root as well, as in Optax; None for nothing.
 
-    >>> import jax.numpy as jnp
-    >>> optimizer = Adam(0.001)
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> optimizer = fn.Adam(0.001)
     >>> params = jnp.asarray([0.0, 0.0])
     >>> updates, state = optimizer.update(jnp.asarray([5.0, -0.01]), optimizer.init(params), params)
     >>> print(updates)  # the first step is η in each direction, whatever the size of the gradient

@@ -46,8 +46,8 @@ class AdaMax(Optimizer):
         epsilon: what keeps the divisor from 0; 0 in the paper, 1e-8 in PyTorch.
         epsilon_at: where epsilon stands: added to the "divisor", or to the gradient's size in the "maximum".
 
-    >>> import jax.numpy as jnp
-    >>> optimizer = AdaMax(0.002)
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> optimizer = fn.AdaMax(0.002)
     >>> params = jnp.asarray([0.0, 0.0])
     >>> updates, _ = optimizer.update(jnp.asarray([5.0, 0.0]), optimizer.init(params), params)
     >>> print(updates)  # η in each direction that has a gradient

@@ -43,8 +43,8 @@ class AdamW(Adam):
             the paper.
         biases: whether biases are reached too, not the weights alone.
 
-    >>> import jax.numpy as jnp
-    >>> optimizer = AdamW(0.1, weight_decay=0.5)
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> optimizer = fn.AdamW(0.1, weight_decay=0.5)
     >>> params = {"kernel": jnp.asarray([2.0]), "bias": jnp.asarray([2.0])}
     >>> zero = {"kernel": jnp.asarray([0.0]), "bias": jnp.asarray([0.0])}
     >>> updates, _ = optimizer.update(zero, optimizer.init(params), params)

@@ -57,8 +57,8 @@ class AMSGrad(Optimizer):
             Keras.
         epsilon_root: what is added below the root as well, as in Optax; None for nothing.
 
-    >>> import jax.numpy as jnp
-    >>> optimizer = AMSGrad(0.1, beta1=0.5, beta2=0.75, correction="none")
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> optimizer = fn.AMSGrad(0.1, beta1=0.5, beta2=0.75, correction="none")
     >>> params = jnp.asarray([0.0])
     >>> state = optimizer.init(params)
     >>> for gradient in (4.0, 0.0):

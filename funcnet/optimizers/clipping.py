@@ -41,8 +41,8 @@ class ClipByValue(Clipping):
         optimizer: the optimizer inside.
         limit: the largest size that each element of a gradient keeps.
 
-    >>> import jax.numpy as jnp
-    >>> optimizer = ClipByValue(SGD(1.0), 2.0)
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> optimizer = fn.ClipByValue(fn.SGD(1.0), 2.0)
     >>> params = jnp.zeros(3)
     >>> print(optimizer.update(jnp.asarray([3.0, -5.0, 1.0]), optimizer.init(params), params)[0])
     [-2.  2. -1.]
@@ -63,8 +63,8 @@ class ClipByNorm(Clipping):
         optimizer: the optimizer inside.
         limit: the largest norm that a gradient keeps; 0.5 to 5 are usual.
 
-    >>> import jax.numpy as jnp
-    >>> optimizer = ClipByNorm(SGD(1.0), 1.0)
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> optimizer = fn.ClipByNorm(fn.SGD(1.0), 1.0)
     >>> params = {"a": jnp.zeros(1), "b": jnp.zeros(1)}
     >>> gradient = {"a": jnp.asarray([3.0]), "b": jnp.asarray([-4.0])}
     >>> updates, _ = optimizer.update(gradient, optimizer.init(params), params)

@@ -79,8 +79,8 @@ class CoordinateDescent(Optimizer):
         seed: of the random order.
         largest: how many times the rate a measured step may be at most.
 
-    >>> import jax.numpy as jnp
-    >>> optimizer = CoordinateDescent(0.1, order="greedy")
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> optimizer = fn.CoordinateDescent(0.1, order="greedy")
     >>> params = jnp.asarray([0.0, 0.0, 0.0])
     >>> print(optimizer.update(jnp.asarray([1.0, -3.0, 2.0]), optimizer.init(params), params)[0])
     [0.  0.3 0. ]

@@ -111,13 +111,13 @@ class ForeignOptimizer(_Elsewhere):
 class HeldOptimizer(_Elsewhere):
     r"""An optimizer from elsewhere that is none, held as structure.
 
-    >>> import jax, jax.numpy as jnp
+    >>> import jax, jax.numpy as jnp, funcnet as fn
     >>> from typing import NamedTuple
     >>> class Pair(NamedTuple):
     ...     init: object
     ...     update: object
     >>> theirs = Pair(lambda params: (), lambda gradient, state, params: (jax.tree.map(jnp.negative, gradient), state))
-    >>> ours = as_optimizer(theirs)
+    >>> ours = fn.optimizers.as_optimizer(theirs)
     >>> print(ours.update(jnp.asarray([2.0]), ours.init(jnp.zeros(1)), jnp.zeros(1))[0], jax.tree.leaves(ours))
     [-2.] []
     """

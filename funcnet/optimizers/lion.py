@@ -43,8 +43,8 @@ class Lion(Optimizer):
         weight_decay: the share λ of each weight that a step of rate 1 takes away; 3 to 10 times AdamW's.
         biases: whether biases are reached too, not the weights alone.
 
-    >>> import jax.numpy as jnp
-    >>> optimizer = Lion(0.01)
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> optimizer = fn.Lion(0.01)
     >>> params = jnp.asarray([1.0, 1.0, 1.0])
     >>> updates, _ = optimizer.update(jnp.asarray([5.0, -1e-9, 1.0]), optimizer.init(params), params)
     >>> print(updates)

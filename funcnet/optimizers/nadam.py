@@ -53,8 +53,8 @@ class NAdam(Optimizer):
         momentum_decay: ψ, how fast the first moment's weight rises to beta1; None holds it there.
         literal: whether the paper is followed to the letter, not the libraries.
 
-    >>> import jax.numpy as jnp
-    >>> optimizer = NAdam(0.1, beta1=0.5, momentum_decay=None)
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> optimizer = fn.NAdam(0.1, beta1=0.5, momentum_decay=None)
     >>> params = jnp.asarray([0.0])
     >>> updates, _ = optimizer.update(jnp.asarray([3.0]), optimizer.init(params), params)
     >>> print(jnp.round(updates, 6))  # m̂ = ½ · 1.5 / (3/4) + ½ · 3 / ½ = 4, √ŝ = 3

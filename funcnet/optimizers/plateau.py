@@ -11,6 +11,7 @@ The epoch's metrics come through `judge`, which training calls when an epoch end
 Decoupled decay, which goes with the rate, shrinks with it.
 
 State         scale and best, scalars; waited int32 (); inner, the optimizer's own
+Source        By definition; ReduceLROnPlateau of Keras and PyTorch.
 """
 
 from collections.abc import Mapping

@@ -169,9 +169,10 @@ def preset(library: str, name: str, **numbers: Any) -> Any:
         ValueError: for a library, name or argument that does not exist; the message lists those that do.
         TypeError: where the library knows no default and none was given.
 
-    >>> preset("torch", "rmsprop").epsilon_inside, preset("keras", "rmsprop").epsilon_inside
+    >>> import funcnet as fn
+    >>> fn.preset("torch", "rmsprop").epsilon_inside, fn.preset("keras", "rmsprop").epsilon_inside
     (False, True)
-    >>> preset("sklearn", "sgd", learning_rate=0.1).nesterov
+    >>> fn.preset("sklearn", "sgd", learning_rate=0.1).nesterov
     True
 
     """

@@ -9,6 +9,7 @@ decays decoupled from the gradient, its decay is part of the step. A factor of 0
 leave them out of the backward pass's sums too, freeze them (`Experiment(freeze=…)`).
 
 State         that of the optimizer inside
+Source        Howard & Ruder 2018, section 3.2 (a rate for each layer).
 """
 
 from collections.abc import Callable

@@ -75,8 +75,8 @@ class RMSprop(Optimizer):
         bias_correction: whether the averages are divided by the weights that they have gathered, as in Adam.
         nesterov: whether the update looks one step ahead; needs a momentum.
 
-    >>> import jax.numpy as jnp
-    >>> optimizer = RMSprop(0.1, decay=0.75)
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> optimizer = fn.RMSprop(0.1, decay=0.75)
     >>> params = jnp.asarray([0.0])
     >>> updates, _ = optimizer.update(jnp.asarray([3.0]), optimizer.init(params), params)
     >>> print(updates)  # s = 9/4

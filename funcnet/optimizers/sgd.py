@@ -51,8 +51,8 @@ class SGD(Optimizer):
         rate_inside: whether the rate is multiplied into the velocity, as in Keras, or into the update, as in
             PyTorch; equal at a constant rate.
 
-    >>> import jax.numpy as jnp
-    >>> optimizer = SGD(0.1, momentum=0.5)
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> optimizer = fn.SGD(0.1, momentum=0.5)
     >>> params, gradient = jnp.asarray([1.0]), jnp.asarray([2.0])
     >>> state = optimizer.init(params)
     >>> for _ in range(2):

@@ -34,8 +34,8 @@ class WeightDecay(Wrapper):
         coupled: whether the decay joins the gradient before the optimizer sees it, as an L2 penalty does.
         biases: whether biases are reached too, not the weights alone.
 
-    >>> import jax.numpy as jnp
-    >>> optimizer = WeightDecay(SGD(0.1), 0.5, coupled=True)
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> optimizer = fn.WeightDecay(fn.SGD(0.1), 0.5, coupled=True)
     >>> params = jnp.asarray([2.0])
     >>> print(optimizer.update(jnp.asarray([0.0]), optimizer.init(params), params)[0])
     [-0.1]

@@ -31,8 +31,8 @@ class ElasticNet(Leafwise):
         l1: λ₁, the strength of the absolute values; 1e-6 to 1e-2 are usual.
         l2: λ₂, the strength of the squares; 1e-6 to 1e-2 are usual.
 
-    >>> import jax.numpy as jnp
-    >>> print(ElasticNet(l1=1.0, l2=0.5)(jnp.asarray([1.0, -2.0])))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.ElasticNet(l1=1.0, l2=0.5)(jnp.asarray([1.0, -2.0])))
     4.25
 
     """

@@ -30,8 +30,8 @@ def soft_threshold(w: jax.Array, threshold: jax.Array) -> jax.Array:
         w: an array.
         threshold: by how much each number moves towards 0; it stops there.
 
-    >>> import jax.numpy as jnp
-    >>> print(soft_threshold(jnp.asarray([-3.0, 0.5, 2.0]), jnp.asarray(1.0)))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.regularizers.soft_threshold(jnp.asarray([-3.0, 0.5, 2.0]), jnp.asarray(1.0)))
     [-2.  0.  1.]
 
     """
@@ -45,8 +45,8 @@ class L1(Leafwise):
     Args:
         strength: λ, the price of a weight's size; 1e-6 to 1e-2 are usual.
 
-    >>> import jax.numpy as jnp
-    >>> print(L1(0.5)({"kernel": jnp.asarray([[1.0, -2.0]]), "bias": jnp.asarray([9.0])}))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.L1(0.5)({"kernel": jnp.asarray([[1.0, -2.0]]), "bias": jnp.asarray([9.0])}))
     1.5
 
     """

@@ -29,8 +29,8 @@ class L2(Leafwise):
     Args:
         strength: λ, the price of a weight's square; 1e-6 to 1e-2 are usual.
 
-    >>> import jax.numpy as jnp
-    >>> print(L2(0.5)({"kernel": jnp.asarray([[1.0, -2.0]]), "bias": jnp.asarray([9.0])}))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.L2(0.5)({"kernel": jnp.asarray([[1.0, -2.0]]), "bias": jnp.asarray([9.0])}))
     1.25
 
     """

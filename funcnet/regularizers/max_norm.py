@@ -32,8 +32,8 @@ class MaxNorm(Leafwise):
     Args:
         radius: the largest norm c of a unit's incoming weights; 3 and 4 are usual beside dropout.
 
-    >>> import jax.numpy as jnp
-    >>> print(MaxNorm(1.0).prox(jnp.asarray([[3.0, 0.1], [4.0, 0.2]]), 1.0))
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> print(fn.MaxNorm(1.0).prox(jnp.asarray([[3.0, 0.1], [4.0, 0.2]]), 1.0))
     [[0.6 0.1]
      [0.8 0.2]]
 

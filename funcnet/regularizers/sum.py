@@ -33,7 +33,7 @@ class Sum(Regularizer):
 
     >>> import jax.numpy as jnp
     >>> import funcnet as fn
-    >>> both = Sum(L2(0.5), fn.MaxNorm(1.0))
+    >>> both = fn.Sum(fn.L2(0.5), fn.MaxNorm(1.0))
     >>> params = {"kernel": jnp.asarray([[3.0], [4.0]])}
     >>> print(both(params), both.added(params)["kernel"].T, both.prox(params, 1.0)["kernel"].T)
     6.25 [[1.5 2. ]] [[0.6 0.8]]

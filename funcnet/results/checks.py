@@ -12,6 +12,7 @@ from funcnet.metrics import lower_is_better
 def best_first(metric: str, values: np.ndarray) -> np.ndarray:
     """Return the order of values by a metric: best first, NaN last, equal ones in the order given.
 
+    >>> import numpy as np
     >>> best_first("validation_accuracy", np.asarray([0.5, float("nan"), 0.9])).tolist()
     [2, 0, 1]
     """

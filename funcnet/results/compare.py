@@ -26,11 +26,14 @@ from funcnet.results.trials import Trials
 class PairedDifference:
     """The difference of two settings, a − b, with its 95 % interval over pairs.
 
-    metric       what was compared
-    over         the fields by which runs are paired
-    a, b         the two settings
-    values       the metric of each pair, (pairs, 2): of a and of b
-    difference   the mean of a − b; `half_width` of its interval
+    Attributes:
+        metric: what was compared.
+        over: the fields by which runs are paired.
+        a, b: the two settings.
+        values: the metric of each pair, (pairs, 2): of a and of b.
+        difference: the mean of a − b.
+        half_width: of its interval.
+
     """
 
     metric: str

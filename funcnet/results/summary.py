@@ -28,15 +28,19 @@ from funcnet.text import counted, html_table, text_table
 class Summary:
     """Means over independent repetitions, best group first.
 
-    over      the fields that were averaged over
-    select    the metric that ranks the groups
-    report    the metrics given for the chosen group, which had no part in the choice
-    settings  the columns of what varies between the groups; `telling` names those that the text shows
-    count     the runs of each group, duplicates once; failures those that diverged or have no finite `select`
-    waiting   the trials that have not run, which count nowhere
-    halved    the runs that halving ended, whose metrics are of fewer epochs
-    values    for each metric: mean, sample standard deviation and 95 % half width, over runs that did not fail
-    members   the row numbers of each group's runs
+    Attributes:
+        over: the fields that were averaged over.
+        select: the metric that ranks the groups.
+        report: the metrics given for the chosen group, which had no part in the choice.
+        settings: the columns of what varies between the groups.
+        telling: those of them that the text shows.
+        count: the runs of each group, duplicates once.
+        failures: those of them that diverged or have no finite `select`.
+        waiting: the trials that have not run, which count nowhere.
+        halved: the runs that halving ended, whose metrics are of fewer epochs.
+        values: for each metric: mean, sample standard deviation and 95 % half width, over runs that did not fail.
+        members: the row numbers of each group's runs.
+
     """
 
     over: tuple[str, ...]
@@ -185,6 +189,7 @@ def _at_or_below(field: str, name: str) -> bool:
 def mean_deviation_half_width(values: np.ndarray) -> tuple[float, float, float]:
     """Return the mean, the sample standard deviation and t s/√n; NaN where there are too few finite values.
 
+    >>> import numpy as np
     >>> print(*(f"{x:.4f}" for x in mean_deviation_half_width(np.asarray([1.0, 2.0, 3.0]))))
     2.0000 1.0000 2.4841
     """

@@ -59,7 +59,8 @@ def as_schedule(schedule: Any) -> Any:
     Raises:
         TypeError: for what is no function of one argument, or returns anything but one number.
 
-    >>> print(as_schedule(lambda step: 0.5 / (1 + step))(4))
+    >>> import funcnet as fn
+    >>> print(fn.schedules.as_schedule(lambda step: 0.5 / (1 + step))(4))
     0.1
 
     """

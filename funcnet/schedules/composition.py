@@ -2,6 +2,8 @@ r"""Schedules made of schedules.
 
 Sequence   s(t) = sᵢ(t − boundariesᵢ₋₁)  for boundariesᵢ₋₁ ≤ t < boundariesᵢ: each counts from its own beginning
 Product    s(t) = s₁(t) s₂(t) …
+
+Source     By definition.
 """
 
 from typing import Any, ClassVar
@@ -26,7 +28,8 @@ class Sequence(Schedule):
         schedules: the schedules or numbers, one for each stretch; each counts from its own beginning.
         boundaries: the updates at which the next one begins, rising, one fewer than schedules.
 
-    >>> schedule = Sequence((Linear(0.0, 4, 1.0), 1.0, Cosine(1.0, 10)), boundaries=(4, 20))
+    >>> import funcnet as fn
+    >>> schedule = fn.Sequence((fn.Linear(0.0, 4, 1.0), 1.0, fn.Cosine(1.0, 10)), boundaries=(4, 20))
     >>> print(schedule(2), schedule(10), schedule(25))
     0.5 1.0 0.5
 
@@ -67,7 +70,8 @@ class Product(Schedule):
     Args:
         *schedules: the schedules or numbers whose product is taken, one argument each.
 
-    >>> schedule = Product(0.5, Linear(1.0, 4))
+    >>> import funcnet as fn
+    >>> schedule = fn.Product(0.5, fn.Linear(1.0, 4))
     >>> print(schedule(2))
     0.25
 

@@ -3,6 +3,8 @@ r"""A constant rate.
 Formula    s(t) = rate
 
 A plain number does the same; the record is a piece for compositions.
+
+Source     By definition.
 """
 
 from typing import Any, ClassVar
@@ -21,7 +23,8 @@ class Constant(Schedule):
     Args:
         rate: the rate, at every update.
 
-    >>> print(Constant(0.5)(100))
+    >>> import funcnet as fn
+    >>> print(fn.Constant(0.5)(100))
     0.5
 
     """

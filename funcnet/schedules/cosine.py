@@ -30,7 +30,8 @@ class Cosine(Schedule):
         restarts: whether the rate jumps back to the start at the end of a cycle, for ever.
         growth: by how much each cycle is longer than the one before; 1 or 2.
 
-    >>> schedule = Cosine(1.0, steps=4, restarts=True, growth=2)
+    >>> import funcnet as fn
+    >>> schedule = fn.Cosine(1.0, steps=4, restarts=True, growth=2)
     >>> print([round(float(schedule(t)), 3) for t in (0, 1, 2, 3, 4, 8, 11, 12)])
     [1.0, 0.854, 0.5, 0.146, 1.0, 0.5, 0.038, 1.0]
 

@@ -28,7 +28,8 @@ class ExponentialDecay(Schedule):
             rate that works.
         every: the length of a stretch, in updates.
 
-    >>> schedule = ExponentialDecay(1.0, factor=0.25, every=10)
+    >>> import funcnet as fn
+    >>> schedule = fn.ExponentialDecay(1.0, factor=0.25, every=10)
     >>> print(schedule(0), schedule(5), schedule(10))
     1.0 0.5 0.25
 

@@ -26,7 +26,8 @@ class InverseTime(Schedule):
         decay: how fast the rate falls, for each update; 1e-4 to 1e-1 are usual.
         power: of the divisor; ½ to 1.
 
-    >>> schedule = InverseTime(1.0, decay=0.5)
+    >>> import funcnet as fn
+    >>> schedule = fn.InverseTime(1.0, decay=0.5)
     >>> print(schedule(0), schedule(2), schedule(6))
     1.0 0.5 0.25
 

@@ -24,7 +24,8 @@ class Linear(Schedule):
         steps: how many updates it takes: epochs times batches in an epoch.
         final: the rate at the end.
 
-    >>> schedule = Linear(1.0, steps=4, final=0.5)
+    >>> import funcnet as fn
+    >>> schedule = fn.Linear(1.0, steps=4, final=0.5)
     >>> print(schedule(0), schedule(2), schedule(4), schedule(100))
     1.0 0.75 0.5 0.5
 

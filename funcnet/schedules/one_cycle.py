@@ -32,7 +32,8 @@ class OneCycle(Schedule):
         final: the last rate, as a share of the largest.
         shape: "cosine" or "linear".
 
-    >>> schedule = OneCycle(1.0, steps=10, warm=0.4, start=0.2, final=0.0, shape="linear")
+    >>> import funcnet as fn
+    >>> schedule = fn.OneCycle(1.0, steps=10, warm=0.4, start=0.2, final=0.0, shape="linear")
     >>> print([round(float(schedule(t)), 3) for t in (0, 2, 4, 7, 10)])
     [0.2, 0.6, 1.0, 0.5, 0.0]
 

@@ -24,7 +24,8 @@ class Piecewise(Schedule):
         rates: one rate for each stretch, one more than boundaries.
         boundaries: the updates at which the next rate begins, rising.
 
-    >>> schedule = Piecewise((1.0, 0.5, 0.1), boundaries=(100, 200))
+    >>> import funcnet as fn
+    >>> schedule = fn.Piecewise((1.0, 0.5, 0.1), boundaries=(100, 200))
     >>> print(schedule(99), schedule(100), schedule(200))
     1.0 0.5 0.1
 

@@ -24,7 +24,8 @@ class StepDecay(Schedule):
         factor: what the rate is multiplied by at each step; 0.1 and 0.5 are usual.
         every: how many updates lie between two steps.
 
-    >>> schedule = StepDecay(1.0, factor=0.5, every=100)
+    >>> import funcnet as fn
+    >>> schedule = fn.StepDecay(1.0, factor=0.5, every=100)
     >>> print(schedule(99), schedule(100), schedule(250))
     1.0 0.5 0.25
 

@@ -26,7 +26,8 @@ class Warmup(Schedule):
         then: the rate afterwards, a number or a schedule that counts from the end of the rise.
         start: the rate at the first update.
 
-    >>> schedule = Warmup(4, then=Cosine(1.0, 10))
+    >>> import funcnet as fn
+    >>> schedule = fn.Warmup(4, then=fn.Cosine(1.0, 10))
     >>> print(schedule(0), schedule(1), schedule(4), schedule(9))
     0.0 0.25 1.0 0.5
 

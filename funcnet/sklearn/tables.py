@@ -61,6 +61,7 @@ def _are_numbers(values: np.ndarray) -> bool:
 def padded(x: Any, y: Any, weight: Any) -> tuple[Any, Any, Any]:
     """Fill a set up at weight 0 to one of few sizes, so that folds share programs: by 63 rows or an eighth at most.
 
+    >>> import numpy as np
     >>> x, y, weight = padded(np.ones((70, 2)), np.ones(70), None)
     >>> len(x), int(weight.sum())
     (128, 70)

@@ -67,6 +67,7 @@ def use_compilation_cache(folder: str | os.PathLike[str]) -> None:
 def checked_devices(devices: Any) -> tuple[jax.Device, ...]:
     """Return the devices to work on: all local ones for None, each of a list once.
 
+    >>> import jax
     >>> len(checked_devices(jax.local_devices()[0]))
     1
     """

@@ -45,8 +45,8 @@ class LogUniform:
         low: the least value, above 0.
         high: the largest value.
 
-    >>> import numpy as np
-    >>> round(LogUniform(1e-4, 1.0).draw(np.asarray([0.5]))[0], 6)
+    >>> import numpy as np, funcnet as fn
+    >>> round(fn.LogUniform(1e-4, 1.0).draw(np.asarray([0.5]))[0], 6)
     0.01
 
     """
@@ -94,8 +94,8 @@ class Choice:
         values: a list of anything.
         weights: a positive number for each value; None for equal ones.
 
-    >>> import numpy as np
-    >>> Choice(["a", "b"], weights=[3, 1]).draw(np.asarray([0.0, 0.7, 0.8]))
+    >>> import numpy as np, funcnet as fn
+    >>> fn.Choice(["a", "b"], weights=[3, 1]).draw(np.asarray([0.0, 0.7, 0.8]))
     ['a', 'a', 'b']
 
     """

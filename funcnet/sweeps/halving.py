@@ -26,7 +26,8 @@ class Halving:
         factor: one in so many goes on, rounded up.
         first: the epoch of the first rung.
 
-    >>> Halving("train_loss", factor=3, first=2).rungs(30)
+    >>> import funcnet as fn
+    >>> fn.Halving("train_loss", factor=3, first=2).rungs(30)
     [2, 6, 18]
 
     """
@@ -46,7 +47,8 @@ class Halving:
     def survivors(self, keys: Sequence[str], values: Sequence[Any]) -> set[str]:
         """Return the keys that go on; equal values in the order given, NaN last.
 
-        >>> sorted(Halving("train_loss", factor=2).survivors("abc", [0.3, float("nan"), 0.1]))
+        >>> import funcnet as fn
+        >>> sorted(fn.Halving("train_loss", factor=2).survivors("abc", [0.3, float("nan"), 0.1]))
         ['a', 'c']
         """
         ranked = best_first(self.metric, np.asarray(values, np.float64))

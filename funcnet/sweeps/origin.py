@@ -15,7 +15,7 @@ from funcnet.training.state import Data
 def origin_of(data: Data, test: Any, devices: Sequence[Any]) -> dict[str, str]:
     """Return lines of text by name.
 
-    >>> import numpy as np
+    >>> import numpy as np, jax
     >>> origin_of(Data(np.zeros((1077, 64), np.float32), np.zeros(1077, np.int32)), None, jax.devices()[:1])["data"]
     'train: 1077 × 64 float32, targets 1077 int32'
     """

@@ -34,7 +34,16 @@ def _cells(p: Program) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Plan:
-    """What a sweep will do; `print` shows it."""
+    """What a sweep will do; `print` shows it.
+
+    Attributes:
+        programs: one for each structure and shape that must be compiled.
+        trials: how many runs are asked for.
+        duplicates: how many of them are equal to another, and run once.
+        devices: how many devices share the lanes.
+        hint: what would make it faster, in words, or nothing.
+
+    """
 
     programs: tuple[Program, ...]
     trials: int

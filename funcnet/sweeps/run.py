@@ -37,7 +37,13 @@ from funcnet.trees import default_real
 
 
 class SweepInterrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM during a sweep; `results` holds the rows that are there, the others as "waiting"."""
+    """Ctrl-C or SIGTERM during a sweep; `results` holds the rows that are there, the others as "waiting".
+
+    Args:
+        message: what is said.
+        results: the table, which is an attribute of the exception.
+
+    """
 
     def __init__(self, message: str, results: Results) -> None:
         super().__init__(message)

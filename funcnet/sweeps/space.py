@@ -48,10 +48,10 @@ def grid(experiment: Experiment, space: Mapping[Any, Iterable[Any]]) -> list[Exp
 
     >>> import funcnet as fn
     >>> base = fn.Experiment(fn.mlp(8, 3), fn.SoftmaxCrossEntropy(), fn.SGD(0.1))
-    >>> trials = grid(base, {"optimizer.learning_rate": [0.1, 0.2], "seed": range(3)})
+    >>> trials = fn.grid(base, {"optimizer.learning_rate": [0.1, 0.2], "seed": range(3)})
     >>> [(trial.optimizer.learning_rate, trial.seed) for trial in trials]
     [(0.1, 0), (0.1, 1), (0.1, 2), (0.2, 0), (0.2, 1), (0.2, 2)]
-    >>> len(grid(base, {("optimizer.learning_rate", "batch_size"): [(0.1, 32), (0.2, 64)]}))
+    >>> len(fn.grid(base, {("optimizer.learning_rate", "batch_size"): [(0.1, 32), (0.2, 64)]}))
     2
 
     """
