@@ -16,10 +16,12 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.linkcode",
+    "checks",
     "concepts",
     "docstrings",
     "mathml",
     "sources",
+    "synonyms",
 ]
 exclude_patterns = ["_build", "records"]
 suppress_warnings = ["toc.empty_glob"]  # a group of studies may be empty

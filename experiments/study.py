@@ -55,7 +55,8 @@ class Table(NamedTuple):
         numeric = [all(not isinstance(row[i], str) for row in self.rows) for i in range(len(self.header))]
         rule = ["---:" if number else "---" for number in numeric]
         lines = [self.header, rule, *([cell(value) for value in row] for row in self.rows)]
-        return f"{self.caption}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        escaped = [[text.replace("|", "\\|") for text in line] for line in lines]  # a bar would end its cell
+        return f"{self.caption}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in escaped)
 
 
 def cell(value: Any) -> str:
