@@ -228,7 +228,7 @@ def _sequences(x: jax.Array, width: int, toy: bool, floats: Any) -> list[Contest
                 f"Attention({heads}, causal=True), {time} long",
                 fn.Attention(heads, causal=True),
                 there,
-                _attention(heads),
+                plain_attention(heads),
                 _attention_of_torch(there, heads),
                 _of(there),
             )
@@ -247,6 +247,16 @@ def _scan(cell: Any, width: int, states: int) -> Callable[[Any, Any], Any]:
         return jnp.swapaxes(y, 0, 1)
 
     return plain
+
+
+def plain_lstm(params: Any, x: Any) -> Any:
+    """Return h of all steps."""
+    return _scan(_lstm, params["recurrent"].shape[0], 2)(params, x)
+
+
+def plain_norm(params: Any, x: Any) -> Any:
+    """Return the layer normalisation of the last axis."""
+    return _scaled(params, _normal(x, -1, 1e-5))
 
 
 def _rnn(params: Any, state: Any, a: Any) -> Any:
@@ -272,7 +282,7 @@ def _gru(params: Any, state: Any, a: Any) -> Any:
     return (h,), h
 
 
-def _attention(heads: int) -> Callable[[Any, Any], Any]:
+def plain_attention(heads: int) -> Callable[[Any, Any], Any]:
     def plain(params: Any, x: Any) -> Any:
         def dense(name: str, x: Any) -> Any:
             y = x @ params[name]["kernel"]

@@ -45,7 +45,10 @@ def walk_program(devices: tuple[Any, ...]) -> Any:
         with spread_over(mesh):
             return steps.walk(experiment, state, data, until, updates)
 
-    return jax.jit(walk, compiler_options=options(devices[0].platform), donate_argnames="state")
+    chosen = options(devices[0].platform)
+    if chosen and mesh is not None:
+        chosen["xla_cpu_multi_thread_eigen"] = False  # each device keeps to its core
+    return jax.jit(walk, compiler_options=chosen, donate_argnames="state")
 
 
 class Memory:
