@@ -59,7 +59,10 @@ class AveragePool(Pool):
         """Return dx: dy/c at all numbers of each window."""
         frame = self.frame(saved.shape[1:-1])
         # y = reduce_window(x, add) * weight
-        return (), back((dy * self._weight(frame, dy),), lambda number, sent: sent, frame)
+        sent = dy * self._weight(frame, dy)
+        if frame.tiles:
+            return (), _repeated(sent, frame)
+        return (), back((sent,), lambda number, sent: sent, frame)
 
     def _weight(self, frame: Windows, y: jax.Array) -> jax.Array:
         """Return 1/c of each place, 0 where nothing is counted."""
@@ -69,10 +72,20 @@ class AveragePool(Pool):
         return jnp.broadcast_to(jnp.asarray(weight, y.dtype)[None, ..., None], y.shape)
 
 
+def _repeated(sent: jax.Array, frame: Windows) -> jax.Array:
+    """Return each number of (samples, *places, channels) at all places of its window; windows lie side by side."""
+    shape: tuple[int, ...] = (len(sent),)
+    for m, k in zip(frame.places, frame.window, strict=True):
+        shape += (m, k)
+    apart = jnp.expand_dims(sent, tuple(range(2, 2 * len(frame.window) + 1, 2)))
+    return jnp.broadcast_to(apart, (*shape, sent.shape[-1])).reshape(len(sent), *frame.space, sent.shape[-1])
+
+
 _Y = [[[0.1, -1.0], [2.5, 0.3]], [[1.1, 2.0], [-0.4, 1.2]], [[0.6, 0.8], [1.7, -0.9]]]  # 3 × 2 places, 2 channels
 CASES = (
     Case("ordinary", AveragePool(2), ((), [[[0.3, -1.0], [1.2, 2.0], [0.4, 0.9], [-0.6, 0.1], [7.0, 8.0]]])),
     Case("batch", AveragePool((2, 1)), ((), [_Y, [row[::-1] for row in _Y]])),
+    Case("batch", AveragePool((3, 1)), ((), [_Y, [row[::-1] for row in _Y], _Y])),
     Case("batch", AveragePool((2, 2), stride=(1, 2), padding=((1, 0), (0, 1))), ((), [_Y, _Y[::-1]])),
     Case("batch", AveragePool(3, stride=2, padding="same", count_padding=True), ((), [_Y, _Y[::-1]])),
     Case(

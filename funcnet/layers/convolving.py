@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from funcnet.layers.unfolding import to_kernel_unfolded
+from funcnet.layers.unfolding import padded, to_kernel_unfolded
 from funcnet.layers.windows import Windows, read
 
 MOST_TAPS = 64  # of a depthwise kernel that is written out tap by tap
@@ -70,11 +70,6 @@ def to_input(dy: jax.Array, kernel: jax.Array, frame: Windows, groups: int) -> j
     )
 
 
-def padded(x: jax.Array, frame: Windows) -> jax.Array:
-    """Return x⁺: a batch with its padding."""
-    return jnp.pad(x, [(0, 0), *frame.pads, (0, 0)])
-
-
 def spread(dy: jax.Array, frame: Windows) -> jax.Array:
     """Return dy with s − 1 zeros between its numbers, padded so that a turned kernel, step 1, gives dx."""
     between = [(before, after, s - 1) for (before, after), s in zip(_inward_pads(frame), frame.stride, strict=True)]
@@ -92,12 +87,12 @@ def to_kernel(x: jax.Array, dy: jax.Array, frame: Windows, groups: int) -> jax.A
     if not x.shape[0]:
         return jnp.zeros(shape, x.dtype)
     if _depthwise(shape, frame, groups):
-        return _tap_by_tap(padded(x, frame), dy, frame).reshape(shape).astype(x.dtype)
+        return _tap_by_tap(x, dy, frame).reshape(shape).astype(x.dtype)
     if groups > 1:
         return _to_kernel(x, dy, frame, groups)
 
     def unfolded(x: jax.Array, dy: jax.Array) -> jax.Array:
-        return to_kernel_unfolded(padded(x, frame), dy, frame).reshape(shape).astype(x.dtype)
+        return to_kernel_unfolded(x, dy, frame).reshape(shape).astype(x.dtype)
 
     # A CPU has no fast convolution with windows as large as the image.
     return lax.platform_dependent(x, dy, cpu=unfolded, default=lambda x, dy: _to_kernel(x, dy, frame, 1))
@@ -148,17 +143,18 @@ def _shifted(padded: jax.Array, kernel: jax.Array, frame: Windows) -> jax.Array:
     return sum(terms[1:], terms[0])
 
 
-def _tap_by_tap(padded: jax.Array, dy: jax.Array, frame: Windows) -> jax.Array:
+def _tap_by_tap(x: jax.Array, dy: jax.Array, frame: Windows) -> jax.Array:
     """Return Σ x⁺[p s + t d] dy[p] for every tap: sample by sample, as one of them and its products fit the cache."""
     wide = jnp.float32 if dy.dtype.itemsize < 4 else dy.dtype
     space = tuple(range(1, dy.ndim - 1))
 
     def add(total: jax.Array, sample: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         seen, sent = (one[None] for one in sample)
-        products = [jnp.sum(read(seen, tap, frame) * sent, axis=(0, *space), dtype=wide) for tap in frame.taps()]
+        wide_seen = padded(seen, frame)
+        products = [jnp.sum(read(wide_seen, tap, frame) * sent, axis=(0, *space), dtype=wide) for tap in frame.taps()]
         return total + jnp.stack(products), None
 
-    return lax.scan(add, jnp.zeros((math.prod(frame.window), dy.shape[-1]), wide), (padded, dy))[0]
+    return lax.scan(add, jnp.zeros((math.prod(frame.window), dy.shape[-1]), wide), (x, dy))[0]
 
 
 def _numbers(rank: int) -> lax.ConvDimensionNumbers:

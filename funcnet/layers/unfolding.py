@@ -19,39 +19,46 @@ from funcnet.layers.windows import Windows, read
 CACHE = 1 << 20  # bytes of windows laid side by side at a time
 
 
-def correlate_unfolded(padded: jax.Array, kernel: jax.Array, frame: Windows) -> jax.Array:
+def padded(x: jax.Array, frame: Windows) -> jax.Array:
+    """Return x⁺: a batch with its padding."""
+    return jnp.pad(x, [(0, 0), *frame.pads, (0, 0)])
+
+
+def correlate_unfolded(wide: jax.Array, kernel: jax.Array, frame: Windows) -> jax.Array:
     """Return y, of shape (samples, *places, features), of a padded batch."""
     features = kernel.shape[-1]
     matrix = kernel.reshape(-1, features)
-    parts = _cut(padded, _samples(padded, frame))
+    parts = _cut(wide, _samples(wide, frame))
     found = lax.map(lambda part: _unfolded(part, frame) @ matrix, parts)
-    return found.reshape(len(padded), *frame.places, features)
+    return found.reshape(len(wide), *frame.places, features)
 
 
-def to_kernel_unfolded(padded: jax.Array, dy: jax.Array, frame: Windows) -> jax.Array:
+def to_kernel_unfolded(x: jax.Array, dy: jax.Array, frame: Windows) -> jax.Array:
     """Return dW, of shape (taps · channels, features), in at least 32 bits."""
-    some, features = _samples(padded, frame), dy.shape[-1]
+    some, features = _samples(x, frame), dy.shape[-1]
     wide = jnp.float32 if dy.dtype.itemsize < 4 else dy.dtype
 
-    def add(total: jax.Array, pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        part, sent = pair
-        rows = _unfolded(part, frame).T, sent.reshape(-1, features)
-        return total + jnp.matmul(*rows, preferred_element_type=wide), None
+    def product(part: jax.Array, sent: jax.Array) -> jax.Array:
+        rows = _unfolded(padded(part, frame), frame)
+        return jnp.matmul(sent.reshape(-1, features).T, rows, preferred_element_type=wide).T
 
-    start = jnp.zeros((math.prod(frame.window) * padded.shape[-1], features), wide)
-    return lax.scan(add, start, (_cut(padded, some), _cut(dy, some)))[0]
+    if some == len(x):
+        return product(x, dy)
+    start = jnp.zeros((math.prod(frame.window) * x.shape[-1], features), wide)
+    parts = _cut(x, some), _cut(dy, some)
+    return lax.scan(lambda total, pair: (total + product(*pair), None), start, parts)[0]
 
 
-def _unfolded(padded: jax.Array, frame: Windows) -> jax.Array:
-    rows = jnp.concatenate([read(padded, tap, frame) for tap in frame.taps()], axis=-1)
+def _unfolded(wide: jax.Array, frame: Windows) -> jax.Array:
+    rows = jnp.concatenate([read(wide, tap, frame) for tap in frame.taps()], axis=-1)
     return rows.reshape(-1, rows.shape[-1])
 
 
-def _samples(padded: jax.Array, frame: Windows) -> int:
+def _samples(x: jax.Array, frame: Windows) -> int:
     """Return how many samples at a time: a divisor of the batch."""
-    one = math.prod(frame.places) * math.prod(frame.window) * padded.shape[-1] * padded.dtype.itemsize
+    one = math.prod(frame.places) * math.prod(frame.window) * x.shape[-1] * x.dtype.itemsize
     most = max(CACHE // one, 1)
-    return max(part for part in range(1, len(padded) + 1) if len(padded) % part == 0 and part <= most)
+    return max(part for part in range(1, len(x) + 1) if len(x) % part == 0 and part <= most)
 
 
 def _cut(batch: jax.Array, some: int) -> jax.Array:

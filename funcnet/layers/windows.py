@@ -43,6 +43,12 @@ class Windows(NamedTuple):
         """Return the sizes of the space with its padding."""
         return tuple(n + lo + hi for n, (lo, hi) in zip(self.space, self.pads, strict=True))
 
+    @property
+    def tiles(self) -> bool:
+        """Tell whether every number of the space is in one window, and no window reads anything else."""
+        sizes = tuple(m * k for m, k in zip(self.places, self.window, strict=True))
+        return self.stride == self.window and self.space == sizes and not any(map(any, self.pads))
+
     def taps(self) -> Iterator[Shape]:
         """Yield the taps of a window in row order."""
         return itertools.product(*map(range, self.window))

@@ -15,8 +15,8 @@ from jax.custom_batching import custom_vmap
 
 from funcnet.layers.base import Layer, Shape
 from funcnet.layers.conv import Conv, images
-from funcnet.layers.convolving import correlate, padded, spread, to_input, to_kernel, turned
-from funcnet.layers.unfolding import correlate_unfolded, to_kernel_unfolded
+from funcnet.layers.convolving import correlate, spread, to_input, to_kernel, turned
+from funcnet.layers.unfolding import correlate_unfolded, padded, to_kernel_unfolded
 from funcnet.records import children, is_record, part, rebuilt, record
 
 
@@ -64,7 +64,7 @@ class SideBySide(Layer):
         dparams = {
             "kernel": _in_lanes(
                 lambda x, dy: to_kernel(x, dy, frame, 1),
-                lambda x, dy: to_kernel_unfolded(padded(x, frame), dy, frame).reshape(kernel.shape).astype(x.dtype),
+                lambda x, dy: to_kernel_unfolded(x, dy, frame).reshape(kernel.shape).astype(x.dtype),
             )(x, dy)
         }
         if self.layer.bias:
