@@ -77,7 +77,7 @@ softplus = Softplus()
 step = Step()
 tanh = Tanh()
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     *activations.PUBLIC,

@@ -16,6 +16,8 @@ ROUNDING = re.compile(
     r"(worst )?(0\.0e\+00|\d(\.\d)?e-(0[7-9]|[1-9]\d)|\de\+1[5-9])( relative)?|bit for bit|\d+\.\d(?= ulp| s;)"
 )
 
+NUMBER = r"(?<![\w.])\d+(?:\.\d+)?"
+
 ROOT = pathlib.Path(__file__).parent.parent
 FENCE = re.compile(
     r"^(?P<indent> *)(?P<fence>```+)(?P<language>[^\n]*)\n(?P<code>.*?)^(?P=indent)(?P=fence) *$", re.S | re.M
@@ -45,6 +47,14 @@ def blocks(text):
 def runs(page):
     """Tell whether a page holds code to run."""
     return any(language in ("python", "pycon") for language, _, _ in blocks((ROOT / page).read_text()))
+
+
+def alike(shown, printed):
+    """Tell whether two outputs have the same lines, but for their order and a little in the numbers."""
+    lines = [sorted(" ".join(line.split()) for line in text.splitlines()) for text in (shown, printed)]
+    words = [[re.sub(NUMBER, "#", line) for line in text] for text in lines]
+    numbers = [np.asarray([float(number) for line in text for number in re.findall(NUMBER, line)]) for text in lines]
+    return words[0] == words[1] and bool(np.allclose(*numbers, rtol=0.5, atol=0.21))
 
 
 def run(page, text):

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import warnings
 
 import pytest
 
@@ -21,7 +22,18 @@ PAGES = [
     *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts),
 ]
 # Pages whose code needs more than the extra for tests: they are run where it is there.
-NEEDS = {"docs/guides/deploying.md": ("onnx", "onnxruntime", "flatbuffers"), "docs/guides/optuna.md": ("optuna",)}
+NEEDS = {
+    "README.md": ("matplotlib",),
+    "docs/gallery.md": ("matplotlib",),
+    "docs/guides/deploying.md": ("onnx", "onnxruntime", "flatbuffers"),
+    "docs/guides/optuna.md": ("optuna",),
+    "docs/recipes/csv.md": ("joblib",),
+    "docs/recipes/hdf5.md": ("h5py",),
+    "docs/recipes/mlflow.md": ("mlflow", "sqlalchemy"),
+    "docs/recipes/plot.md": ("matplotlib",),
+    "docs/recipes/tensorboard.md": ("tensorboardX",),
+}
+LOUD = ("docs/recipes/mlflow.md",)  # another package warns of itself
 MODULES = ["funcnet"] + [
     module.name
     for module in pkgutil.walk_packages(funcnet.__path__, "funcnet.")
@@ -64,6 +76,8 @@ def test_code_of_pages_runs(page, tmp_path, monkeypatch, as_users_run_it):
     """The Python blocks of a page run one after the other, as a reader would paste them, and print what it shows."""
     for module in NEEDS.get(page, ()):
         pytest.importorskip(module)
+    if page in LOUD:
+        warnings.simplefilter("ignore")  # pytest sets the filters back
     monkeypatch.chdir(tmp_path)
     text = (ROOT / page).read_text()
     for name in ("sklearn", "pandas"):
@@ -78,6 +92,9 @@ def test_code_of_pages_runs(page, tmp_path, monkeypatch, as_users_run_it):
     code = [sys.executable, "-W", "error", "-W", shared_cache, ROOT / "tests" / "pages.py", page]
     done = subprocess.run(code, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    if page == "README.md":
+        (shown,) = (code for language, _, code in pages.blocks(text) if language == "text")
+        assert pages.alike(shown, done.stdout), done.stdout
 
 
 def test_a_wrong_output_is_seen():
@@ -92,12 +109,36 @@ def test_a_wrong_output_is_seen():
         pages.run("page", "```python\n1 / 0\n```\n")
 
 
+def test_outputs_are_compared_word_by_word():
+    """Numbers may differ a little, and lines may stand in another order; words may not."""
+    assert pages.alike("accuracy 0.97\nloss  1.5\n", "loss 1.6\naccuracy 0.975\n")
+    assert not pages.alike("accuracy 0.97\n", "accuracy 0.97\nloss 1.6\n")
+    assert not pages.alike("accuracy 0.97\n", "recall 0.97\n")
+    assert not pages.alike("loss 1.5\n", "loss 15\n")
+
+
+def test_the_numbers_of_the_readme_stand_on_their_pages():
+    """A row of its table says where its numbers were measured, and they are found there."""
+    section = re.search(r"^## Numbers$(.*?)^## ", (ROOT / "README.md").read_text(), re.S | re.M)[1]
+    rows = re.findall(r"^\| ([\d.]+).*?\| (.*?) \| \[.*?\]\(([^)#]+).*?\) \|$", section, re.M)
+    assert len(rows) >= 10
+    for first, what, page in rows:
+        there = set(re.findall(r"\d[\d,]*(?:\.\d+)?", (ROOT / page).read_text()))
+        assert {first, *re.findall(r"\d+\.\d+", what)} <= there, what
+
+
+def test_troubleshooting_quotes_twenty_messages():
+    """Each is quoted as it is raised: the code of the page is run, and compared."""
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    assert len(re.findall(r"^(?:\w+Error|UserWarning): .+\. Try: .+", text, re.M)) >= 20
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_all_code_is_run(page):
     """Examples stand in fenced blocks, and what their languages are called is known."""
     text = (ROOT / page).read_text()
     found = pages.blocks(text)
-    known = {"python", "pycon", "sh", "console", "toctree", "eval-rst", "math", "text"}
+    known = {"python", "pycon", "sh", "console", "toctree", "eval-rst", "math", "text", "../CHANGELOG.md"}
     assert {language for language, _, _ in found} <= known
     prompts = sum(code.count(">>> ") for language, _, code in found if language == "pycon")
     assert text.count(">>> ") == prompts, "an example stands outside of the blocks that are run"

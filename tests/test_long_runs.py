@@ -191,6 +191,19 @@ def test_a_checkpoint_goes_on_bit_for_bit(tmp_path):
         fn.train(experiment(), data(), checkpoint=path)
 
 
+def halved(x, key):
+    return x / 2
+
+
+def test_a_checkpoint_knows_a_transform_by_its_name(tmp_path):
+    """A function has no readable form but its name; another one is another experiment."""
+    path = tmp_path / "run.checkpoint"
+    assert fn.train(experiment(transform=halved), data(), checkpoint=path).epochs == experiment().epochs
+    assert fn.train(experiment(transform=halved), data(), checkpoint=path).epochs == experiment().epochs
+    with pytest.raises(ValueError, match=r"differ in transform"):
+        fn.train(experiment(), data(), checkpoint=path)
+
+
 KILLED = """
 import sys
 import numpy as np
@@ -374,6 +387,8 @@ def test_prediction_walks_blocks(monkeypatch):
     monkeypatch.setattr("funcnet.objective.BLOCK_BYTES", 16 * 256)
     np.testing.assert_allclose(run.predict(x), whole, rtol=1e-12)
     found = run.evaluate(x, data(101, 7)[1])
+    matrix = run.evaluate(x, data(101, 7)[1], metrics=(fn.ConfusionMatrix(),))["confusion_matrix"]
+    np.testing.assert_allclose(np.trace(matrix) / 101, found["accuracy"], rtol=1e-6)
     wanted = fn.evaluate(run.experiment.network, run.experiment.loss, run.best_params, x, data(101, 7)[1])
     np.testing.assert_allclose(found["loss"], wanted["loss"], rtol=1e-9)
     np.testing.assert_allclose(found["accuracy"], wanted["accuracy"], rtol=1e-6)

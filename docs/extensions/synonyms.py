@@ -48,6 +48,16 @@ WORDS = {
     "cost": "flops macs memory parameters count_params size summary",
     "conventions": "nan dtype float64 x64 shape broadcasting channels_first channels_last nhwc nchw",
     "benchmarks": "speed fast slow performance comparison",
+    "install": "pip conda cuda gpu tpu jupyter notebook colab",
+    "troubleshooting": "faq error exception",
+    "recipes/csv": "categorical pandas onehot preprocessing",
+    "recipes/images": "cnn convolutional pillow imagefolder resume",
+    "recipes/resume": "verbose callback checkpoint interrupt",
+    "recipes/weights": "imbalance imbalanced class_weight sample_weight",
+    "recipes/two-inputs": "multimodal functional",
+    "recipes/large-data": "dataloader memmap streaming generator",
+    "changelog": "release news",
+    "citing": "citation bibtex",
 }
 
 

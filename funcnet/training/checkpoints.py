@@ -17,8 +17,9 @@ import numpy as np
 
 from funcnet.errors import describe, near_misses, raise_error
 from funcnet.io import load, save
+from funcnet.records import replace
 from funcnet.training.describe import describe_experiment
-from funcnet.training.experiment import Experiment
+from funcnet.training.experiment import Experiment, Transform
 from funcnet.training.sources import Stream
 from funcnet.training.state import State
 from funcnet.trees import default_real, leaves_by_path
@@ -27,8 +28,15 @@ SECONDS = 10.0  # between two checkpoints
 
 
 def words_of(experiment: Experiment) -> dict[str, Any]:
-    """Describe what decides a run's bits: the experiment, but for the number of epochs, and the precision."""
-    words: dict[str, Any] = describe_experiment(experiment)
+    """Describe what decides a run's bits: the experiment, but for the number of epochs, and the precision.
+
+    A transform that is a function is known by its name alone.
+    """
+    plain = isinstance(experiment.transform, Transform)
+    words: dict[str, Any] = describe_experiment(replace(experiment, {"transform": None}) if plain else experiment)
+    if plain:
+        function = experiment.transform.function
+        words["transform"] = getattr(function, "__qualname__", type(function).__qualname__)
     return words | {"epochs": None, "precision": str(default_real())}
 
 

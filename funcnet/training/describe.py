@@ -51,9 +51,9 @@ def describe_experiment(node: Any) -> Any:
         found = np.asarray(node).tolist()
         return describe_experiment(found)
     raise_error(
-        "an experiment to be swept must be made of records, numbers and names",
+        "an experiment to be swept or kept must be made of records, numbers and names",
         f"got {describe(node)}",
-        "an optimizer of funcnet, such as fn.preset(…), or fn.train for this experiment",
+        "a record in its place, whose numbers are fields, or fn.train without a checkpoint",
         TypeError,
     )
 

@@ -12,8 +12,9 @@ from funcnet.errors import raise_error
 from funcnet.io import save
 from funcnet.layers.activate import as_layer
 from funcnet.metrics.accuracy import Accuracy
+from funcnet.metrics.base import as_metric
 from funcnet.objective import block_rows
-from funcnet.records import canonical, replace
+from funcnet.records import canonical
 from funcnet.training.drawing import curves, table
 from funcnet.training.experiment import Experiment, endings
 from funcnet.training.state import DIVERGED, NEVER, WINDOW, State, columns, gather_history
@@ -120,8 +121,9 @@ class Run:
     def evaluate(self, x: Any, y: Any, weight: Any = None, *, metrics: tuple[Any, ...] = ()) -> dict[str, Any]:
         """Return loss and metrics of a set, with the best parameters; `metrics` are reported too."""
         x, y, weight = check_set((x, y) if weight is None else (x, y, weight), "the set")
-        experiment = replace(canonical(self.experiment), {"metrics": (*self.experiment.metrics, *metrics)})
-        found = _measured(experiment, self.best_params, jax.tree.map(jnp.asarray, (x, y, weight)))
+        held = jax.tree.map(jnp.asarray, (x, y, weight))
+        further = tuple(as_metric(metric) for metric in metrics)
+        found = _measured(canonical(self.experiment), self.best_params, held, further)
         return {name: float(value) if np.ndim(value) == 0 else np.asarray(value) for name, value in found.items()}
 
     def plot(self) -> Any:

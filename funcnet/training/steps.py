@@ -217,12 +217,14 @@ def settled(experiment: Experiment, state: State) -> Any:
     return experiment.optimizer.settled(state.params, state.slots)
 
 
-def measure(experiment: Experiment, params: Any, held: tuple[Any, Any, Any]) -> dict[str, jax.Array]:
-    """Return loss and metrics of a held-out set by their names."""
+def measure(
+    experiment: Experiment, params: Any, held: tuple[Any, Any, Any], further: tuple[Any, ...] = ()
+) -> dict[str, jax.Array]:
+    """Return loss and metrics of a held-out set by their names; `further` metrics may be arrays, which no column is."""
     x, y, weight = held
     low, x = computing(experiment, (params, read(experiment, x)))
     y = in_dtype(experiment, y)
-    return evaluate(experiment.network, experiment.loss, low, x, y, weight, metrics=experiment.metrics)
+    return evaluate(experiment.network, experiment.loss, low, x, y, weight, metrics=(*experiment.metrics, *further))
 
 
 def held_out(experiment: Experiment, state: State, validation: Any) -> dict[str, jax.Array]:
