@@ -21,7 +21,7 @@ WORDS = {
     "guides/presets": "keras tensorflow flax optax torch defaults",
     "guides/deploying": "onnx export serving production inference tflite edge aot",
     "guides/gradients": "gradcheck autograd autodiff gradient_check finite",
-    "guides/concept": "custom own subclass extend plugin",
+    "guides/concept": "custom subclass extend plugin",
     "guides/optimizers": "optax optimiser scheduler",
     "reference/layers": """
         cnn convnet convolutional conv1d conv2d conv3d maxpooling maxpool2d rnn embedding linear fully
