@@ -3,6 +3,7 @@
 A run killed at random moments is the run that was not: FUNCNET_KILLS=25 kills it that often; the suite does two.
 """
 
+import dataclasses
 import io
 import os
 import pathlib
@@ -413,6 +414,9 @@ def test_repr_is_three_lines():
     run = fn.train(experiment(epochs=1), data())
     assert len(repr(run).splitlines()) == 3
     assert "67 parameters" in repr(run)
+    early = dataclasses.replace(run, history={name: column[:0] for name, column in run.history.items()}, best_epoch=-1)
+    assert repr(early).splitlines()[1] == "best epoch -1"
+    assert "67 parameters" in early._repr_html_()
 
 
 def test_a_run_as_a_figure_and_as_a_table():

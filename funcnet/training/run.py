@@ -147,14 +147,11 @@ class Run:
         return f"Run of {network}, {count:,} parameters: {self.epochs} epochs, stopped by {self.stopped}"
 
     def __repr__(self) -> str:
-        best = ", ".join(f"{name} {float(column[self.best_epoch]):.4g}" for name, column in self.history.items())
-        return "\n".join(
-            [
-                self._heading(),
-                f"best epoch {self.best_epoch}" + (f": {best}" if self.best_epoch >= 0 else ""),
-                f"history: {', '.join(self.history)}",
-            ]
-        )
+        best = f"best epoch {self.best_epoch}"
+        if self.best_epoch >= 0:  # there is none where a run was interrupted in its first epoch
+            values = (f"{name} {float(column[self.best_epoch]):.4g}" for name, column in self.history.items())
+            best += f": {', '.join(values)}"
+        return "\n".join([self._heading(), best, f"history: {', '.join(self.history)}"])
 
 
 def finish(
