@@ -8,6 +8,11 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 WORDS = {
+    "install": "pip conda cuda gpu tpu windows mac colab jupyter notebook version requirements",
+    "troubleshooting": "faq error errors exception nan oom memory slow help",
+    "citing": "citation bibtex reference licence license",
+    "changelog": "changes release releases history version",
+    "recipes/index": "example examples howto cookbook cnn categorical callback checkpoint",
     "guides/training": """
         callback callbacks checkpoint checkpoints checkpointing fit verbose progress progressbar logging resume
         interrupt finetune finetuning transfer freeze frozen patience epochs batch_size history augmentation""",
