@@ -51,7 +51,8 @@ html_theme_options = {"navigation_with_keys": True}
 
 
 def linkcode_resolve(domain: str, info: dict[str, str]) -> str | None:
-    """Lead from an entry of the reference to the page of its source; all entries are in docs/reference."""
+    """Lead from an entry of the reference to the page of its source; the cost of a step alone stands at the top."""
     import sources
 
-    return sources.page_of_object(info["module"], info["fullname"], "../")
+    up = "" if info["fullname"].split(".")[0] in ("cost", "Cost") else "../"
+    return sources.page_of_object(info["module"], info["fullname"], up)

@@ -126,7 +126,7 @@ def test_the_search_finds_what_people_type(site):
 @needs_extra
 def test_the_reference_knows_every_public_name(site):
     """Names of funcnet and of its public folders have an entry; instances are named at their class."""
-    text = "".join(path.read_text() for path in (site / "reference").glob("*.html"))
+    text = "".join(path.read_text() for path in [site / "cost.html", *(site / "reference").glob("*.html")])
     anchors = checks.Page(text).anchors
     missing = []
     for folder in FOLDERS:
@@ -143,7 +143,7 @@ def test_the_reference_knows_every_public_name(site):
 def test_formulas_stand_in_the_reference(site):
     """Each concept's module brings its formulas along, set as mathematics, and its entry leads to the file."""
     formulas = extension("formulas")
-    text = "".join(path.read_text() for path in (site / "reference").glob("*.html"))
+    text = "".join(path.read_text() for path in [site / "cost.html", *(site / "reference").glob("*.html")])
     modules = [module for folder in FOLDERS for module in getattr(folder, "REGISTRY", ())]
     assert len(modules) > 50
     for module in modules:

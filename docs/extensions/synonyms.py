@@ -8,11 +8,6 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 WORDS = {
-    "install": "pip conda cuda gpu tpu windows mac colab jupyter notebook version requirements",
-    "troubleshooting": "faq error errors exception nan oom memory slow help",
-    "citing": "citation bibtex reference licence license",
-    "changelog": "changes release releases history version",
-    "recipes/index": "example examples howto cookbook cnn categorical callback checkpoint",
     "guides/training": """
         callback callbacks checkpoint checkpoints checkpointing fit verbose progress progressbar logging resume
         interrupt finetune finetuning transfer freeze frozen patience epochs batch_size history augmentation""",
@@ -53,8 +48,8 @@ WORDS = {
     "cost": "flops macs memory parameters count_params size summary",
     "conventions": "nan dtype float64 x64 shape broadcasting channels_first channels_last nhwc nchw",
     "benchmarks": "speed fast slow performance comparison",
-    "install": "pip conda cuda gpu tpu jupyter notebook colab",
-    "troubleshooting": "faq error exception",
+    "install": "pip conda cuda gpu tpu jupyter notebook colab windows mac version requirements",
+    "troubleshooting": "faq error errors exception nan oom memory slow",
     "recipes/csv": "categorical pandas onehot preprocessing",
     "recipes/images": "cnn convolutional pillow imagefolder resume",
     "recipes/resume": "verbose callback checkpoint interrupt",
@@ -62,7 +57,7 @@ WORDS = {
     "recipes/two-inputs": "multimodal functional",
     "recipes/large-data": "dataloader memmap streaming generator",
     "changelog": "release news",
-    "citing": "citation bibtex",
+    "citing": "citation bibtex licence license",
 }
 
 
