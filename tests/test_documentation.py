@@ -25,6 +25,7 @@ PAGES = [
 NEEDS = {
     "README.md": ("matplotlib",),
     "docs/gallery.md": ("matplotlib",),
+    "docs/index.md": ("matplotlib",),
     "docs/guides/deploying.md": ("onnx", "onnxruntime", "flatbuffers"),
     "docs/guides/optuna.md": ("optuna",),
     "docs/recipes/csv.md": ("joblib",),

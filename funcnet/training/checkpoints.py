@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import time
+import types
 from typing import Any
 
 import jax
@@ -36,7 +37,8 @@ def words_of(experiment: Experiment) -> dict[str, Any]:
     words: dict[str, Any] = describe_experiment(replace(experiment, {"transform": None}) if plain else experiment)
     if plain:
         function = experiment.transform.function
-        words["transform"] = getattr(function, "__qualname__", type(function).__qualname__)
+        named = function if isinstance(function, types.FunctionType) else type(function)
+        words["transform"] = f"{named.__module__}.{named.__qualname__}"
     return words | {"epochs": None, "precision": str(default_real())}
 
 
