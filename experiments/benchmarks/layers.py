@@ -166,15 +166,12 @@ def draw(numbers: dict[str, Any], path: Any) -> None:
     memories = [1 / _share(numbers[name]["memory"]) for name in names]
     figure, axes = plt.subplots(figsize=(7, 0.36 * len(names) + 1.2), layout="constrained")
     places = np.arange(len(names))
-    axes.barh(places - 0.2, times, 0.38, label="time", color="#0072B2")
-    axes.barh(places + 0.2, memories, 0.38, label="memory", color="#E69F00")
+    # From 1, where both are alike, to either side.
+    for shift, ratios, label, colour in ((-0.2, times, "time", "#0072B2"), (0.2, memories, "memory", "#E69F00")):
+        axes.barh(places + shift, np.asarray(ratios) - 1, 0.38, left=1, label=label, color=colour)
     axes.axvline(1, color="black", linewidth=0.8)
-    axes.set(
-        yticks=places,
-        yticklabels=names,
-        xscale="log",
-        xlabel="automatic differentiation / by hand (above 1: by hand is better)",
-    )
+    axes.set(yticks=places, yticklabels=names, xscale="log", xlabel="automatic differentiation / by hand")
+    axes.set_title("right of 1: by hand is faster, or takes less memory", fontsize=10)
     axes.invert_yaxis()
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=120)
