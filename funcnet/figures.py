@@ -1,11 +1,10 @@
-r"""The look of figures, and the import of what draws them, which funcnet does not depend on."""
+r"""The look of figures; what draws them is imported when it is asked to."""
 
 import contextlib
-import importlib
 from collections.abc import Iterator
 from typing import Any
 
-from funcnet.errors import raise_error
+from funcnet.extras import import_extra
 
 # Okabe & Ito's colours, told apart by colour-blind readers, without those that vanish on white or on black.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6bb1", "#7f7f7f")
@@ -33,19 +32,6 @@ STYLE = {
     "hatch.color": BAD,
     "figure.constrained_layout.use": True,
 }
-
-
-def import_extra(module: str, extra: str = "experiments") -> Any:
-    """Import a module that funcnet does not depend on, of the extra that brings it along."""
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise_error(
-            f"{module.split('.')[0]} must be installed for this",
-            "importing it failed",
-            f'pip install "funcnet[{extra}]"',
-            ImportError,
-        )
 
 
 @contextlib.contextmanager

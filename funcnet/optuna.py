@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from funcnet.errors import abridged, describe, near_misses, raise_error, shown, whole_number
-from funcnet.figures import import_extra
+from funcnet.extras import import_extra
 from funcnet.metrics import lower_is_better
 from funcnet.records import canonical, choice, record
 from funcnet.results.table import Results

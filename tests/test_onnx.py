@@ -203,17 +203,27 @@ def test_axes_of_free_size():
 
 def test_windows_of_padding_alone():
     """Pools of ONNX do not take them; the largest number of none is −∞, and the mean 0."""
-    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 3)), jnp.float32)
-    for pool in (fn.MaxPool, fn.AveragePool):
-        held(pool(2, stride=2, padding=((2, 3),)), (), x)
-    held(fn.AveragePool(2, padding=((2, 1),), count_padding=True), (), x)
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+    two = x[:, :4].reshape(2, 2, 2, 3)
+    for pool, middle, nothing in ((fn.MaxPool, two.max(axis=2), -np.inf), (fn.AveragePool, two.mean(axis=2), 0.0)):
+        found = answer(held(pool(2, stride=2, padding=((2, 3),)), (), jnp.asarray(x)), x)
+        assert (found[:, [0, 4]] == nothing).all()
+        np.testing.assert_allclose(found[:, 1:4], np.concatenate([middle, x[:, 4:]], axis=1), rtol=1e-6)
+    counted = answer(held(fn.AveragePool(2, padding=((2, 1),), count_padding=True), (), jnp.asarray(x)), x)
+    by_hand = np.concatenate([0 * x[:, :1], two.mean(axis=2), x[:, 4:] / 2], axis=1)
+    np.testing.assert_allclose(counted, by_hand, rtol=1e-6)
 
 
 def test_axes_before_time():
     """Recurrence and attention in samples of several sequences."""
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 5, 4)), jnp.float32)
-    for layer in (fn.LSTM(3), fn.GRU(2, sequence=False), fn.Attention(2), fn.Positions(6)):
-        held(layer, drawn(layer, (3, 5, 4)), x)
+    shapes = {fn.LSTM(3): (5, 3), fn.GRU(2, sequence=False): (2,), fn.Attention(2): (5, 4), fn.Positions(6): (5, 4)}
+    for layer, shape in shapes.items():
+        params = drawn(layer, (3, 5, 4))
+        found = answer(held(layer, params, x), x)
+        # Each sequence of a sample is what it is by itself.
+        assert found.shape == (2, 3, *shape)
+        assert difference(found[1, 2], quick(layer.apply)(params, x[1, 2][None])[0]) < LIMIT
 
 
 def test_a_run_with_probabilities_and_classes(tmp_path):

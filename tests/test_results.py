@@ -555,6 +555,6 @@ def test_parquet(tmp_path):
 def test_what_is_not_installed_is_named(module, use, monkeypatch):
     """The error says which extra brings it."""
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=rf"{module} must be installed.*funcnet\[experiments\]"):
+    with pytest.raises(ImportError, match=rf"{module} must be installed.*extra \"experiments\""):
         use(sweep(*statistics()))
     assert not pathlib.Path("never.parquet").exists()

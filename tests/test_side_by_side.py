@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet.sweeps.side_by_side import SideBySide, side_by_side
+from funcnet.sweeps.side_by_side import side_by_side
 from tests.helpers import quick
 
 LANES, SAMPLES = 3, 2
@@ -14,6 +14,8 @@ LAYERS = {
     "signals": (fn.Conv(4, 3, stride=2, dilation=2, padding=((3, 1),)), (9, 2)),
     "causal": (fn.Conv(3, 4, padding="causal", bias=False), (6, 5)),
     "images": (fn.Conv(3, (2, 3), stride=(1, 2)), (5, 7, 2)),
+    "groups": (fn.Conv(4, 3, groups=2), (5, 2)),
+    "transposed": (fn.ConvTranspose(3, (2, 3), stride=(1, 2)), (3, 4, 2)),
     "volumes": (fn.Conv(2, 2, padding="valid"), (3, 4, 5, 3)),
 }
 
@@ -31,7 +33,7 @@ def test_lanes_equal_the_layer(name):
         y, saved = layer.forward(params, x)
         return y, *layer.backward(params, saved, dy)
 
-    lanes = SideBySide(layer)
+    lanes = side_by_side(layer)
     for shared in (False, True):
         one, axis = (x[0], None) if shared else (x, 0)
         found = quick(jax.vmap(lambda p, x, dy: both(lanes, p, x, dy), in_axes=(0, axis, 0)))(params, one, dy)
@@ -44,7 +46,7 @@ def test_lanes_equal_the_layer(name):
 
 def test_lanes_are_a_loop_and_no_convolution_with_groups():
     """On a CPU; on other platforms the mapped convolution stays."""
-    layer = SideBySide(fn.Conv(4, 3))
+    layer = side_by_side(fn.Conv(4, 3))
     params = {"kernel": jnp.ones((LANES, 3, 2, 4)), "bias": jnp.ones((LANES, 4))}
     lanes = jax.jit(jax.vmap(layer.apply))
     x = jnp.ones((LANES, SAMPLES, 9, 2))
@@ -54,12 +56,12 @@ def test_lanes_are_a_loop_and_no_convolution_with_groups():
     assert f"feature_group_count = {LANES}" in texts["cuda"]
 
 
-def test_every_plain_convolution_of_a_network_is_replaced():
-    """However deep; those with groups stay, and so does the tree of numbers."""
-    plain, grouped = fn.Conv(4, 3), fn.Conv(4, 3, groups=2)
-    network = fn.Chain(plain, fn.Residual(plain, fn.Dropout(0.1)), fn.Repeat(grouped, 2), fn.Parallel(plain, grouped))
+def test_every_convolution_of_a_network_is_replaced():
+    """However deep; the tree of numbers stays."""
+    one, other = fn.Conv(4, 3), fn.ConvTranspose(4, 3)
+    network = fn.Chain(one, fn.Residual(one, fn.Dropout(0.1)), fn.Repeat(one, 2), fn.Parallel(one, other))
     found = side_by_side(network)
-    assert str(found).count("SideBySide") == 3
+    assert str(found).count("InLanes") == 5
     assert jax.tree.leaves(found) == jax.tree.leaves(network)
     assert side_by_side(fn.mlp(4, 3)) == fn.mlp(4, 3)
 

@@ -276,6 +276,9 @@ def test_a_sweep_stops_early_by_the_part_held_out(points, as_users_run_it):
     model, grid = small(early_stopping=True, patience=2, epochs=60), {"learning_rate": [0.02, 0.3]}
     ours = SweepSearchCV(model, grid, cv=2, scoring="neg_log_loss", refit=False).fit(x, y)
     same(ours, GridSearchCV(model, grid, cv=2, scoring="neg_log_loss", refit=False).fit(x, y))
+    alone = clone(model).set_params(learning_rate=0.3).fit(x, y)
+    assert alone.n_iter_ < 60, "no candidate stops early"
+    assert len(set(ours.cv_results_["mean_test_score"])) == 2
 
 
 def test_candidates_that_fail_are_scored_as_such(points, as_users_run_it):

@@ -17,7 +17,7 @@ Shapes     x: (samples, *space, in)   y: (samples, *places, features)
 Source     LeCun et al. 1998, section II; Dumoulin & Visin 2016.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ from funcnet.cases import Case
 from funcnet.errors import check_floating, describe, raise_error
 from funcnet.keys import fold
 from funcnet.layers.base import Layer, Shape
-from funcnet.layers.convolving import correlate, to_input, to_kernel
+from funcnet.layers.convolving import PLAIN, Products
 from funcnet.layers.initializers import Filled, drawn_bias, initializer_for
 from funcnet.layers.windows import Windows, check_channels_last, check_numbers, check_padding, check_space, windows
 from funcnet.records import choice, part, record, replace
@@ -67,6 +67,8 @@ class Conv(Layer):
     bias: bool = choice(default=True, options=(False, True), kw_only=True)
     kernel_init: Any = part(default=None, kw_only=True)
     bias_init: Any = part(default=Filled(0.0), kw_only=True)
+
+    products: ClassVar[Products] = PLAIN  # the lanes of a sweep have others
 
     def __post_init__(self) -> None:
         for name in ("window", "stride", "dilation"):
@@ -116,7 +118,7 @@ class Conv(Layer):
     def forward(self, params: Any, x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
         """Return the convolution plus b, and x, which dW needs."""
         x, kernel = images(x, params["kernel"], self.groups, "Conv"), params["kernel"]
-        y = correlate(x, kernel, self.frame(x.shape[1:-1]), self.groups)
+        y = self.products.correlate(x, kernel, self.frame(x.shape[1:-1]), self.groups)
         return (y + jnp.broadcast_to(params["bias"], y.shape) if self.bias else y), x
 
     def backward(self, params: Any, saved: jax.Array, dy: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
@@ -124,10 +126,10 @@ class Conv(Layer):
         x = saved
         frame = self.frame(x.shape[1:-1])
         # y = correlate(x, kernel) + bias
-        dparams = {"kernel": to_kernel(x, dy, frame, self.groups)}
+        dparams = {"kernel": self.products.to_kernel(x, dy, frame, self.groups)}
         if self.bias:
             dparams["bias"] = jnp.sum(dy, axis=tuple(range(dy.ndim - 1)))
-        return dparams, to_input(dy, params["kernel"], frame, self.groups)
+        return dparams, self.products.to_input(dy, params["kernel"], frame, self.groups)
 
 
 def images(x: Any, kernel: jax.Array, groups: int, label: str, axis: int = -2) -> jax.Array:

@@ -17,7 +17,7 @@ Source     Zeiler et al. 2010; Dumoulin & Visin 2016, chapter 4. PyTorch and Ker
            turn the kernel round unless `transpose_kernel=True`.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ from funcnet.errors import raise_error
 from funcnet.keys import fold
 from funcnet.layers.base import Layer, Shape
 from funcnet.layers.conv import images, numbers
-from funcnet.layers.convolving import correlate, to_input, to_kernel
+from funcnet.layers.convolving import PLAIN, Products
 from funcnet.layers.initializers import Filled, drawn_bias, initializer_for
 from funcnet.layers.windows import Windows, check_channels_last, check_numbers, check_padding, check_space, each_axis
 from funcnet.records import choice, part, record, replace
@@ -64,6 +64,8 @@ class ConvTranspose(Layer):
     bias: bool = choice(default=True, options=(False, True), kw_only=True)
     kernel_init: Any = part(default=None, kw_only=True)
     bias_init: Any = part(default=Filled(0.0), kw_only=True)
+
+    products: ClassVar[Products] = PLAIN  # the lanes of a sweep have others
 
     def __post_init__(self) -> None:
         for name in ("window", "stride"):
@@ -124,7 +126,7 @@ class ConvTranspose(Layer):
     def forward(self, params: Any, x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
         """Return the transposed convolution plus b, and x, which dW needs."""
         x = images(x, params["kernel"], 1, "ConvTranspose", axis=-1)
-        y = to_input(x, params["kernel"], self._frame(x.shape[1:-1]), 1)
+        y = self.products.to_input(x, params["kernel"], self._frame(x.shape[1:-1]), 1)
         return (y + jnp.broadcast_to(params["bias"], y.shape) if self.bias else y), x
 
     def backward(self, params: Any, saved: jax.Array, dy: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
@@ -132,10 +134,10 @@ class ConvTranspose(Layer):
         x = saved
         frame = self._frame(x.shape[1:-1])
         # y = to_input(x, kernel) + bias
-        dparams = {"kernel": to_kernel(dy, x, frame, 1)}
+        dparams = {"kernel": self.products.to_kernel(dy, x, frame, 1)}
         if self.bias:
             dparams["bias"] = jnp.sum(dy, axis=tuple(range(dy.ndim - 1)))
-        return dparams, correlate(dy, params["kernel"], frame, 1)
+        return dparams, self.products.correlate(dy, params["kernel"], frame, 1)
 
 
 def _case(kind: str, rule: ConvTranspose, channels: int, *shape: int, window: tuple[int, ...]) -> Case:

@@ -20,6 +20,8 @@ up to fifty times as long.
 """
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -161,3 +163,14 @@ def _numbers(rank: int) -> lax.ConvDimensionNumbers:
     """Return what axes mean: (samples, *space, channels), (*window, in, out)."""
     images = (0, rank + 1, *range(1, rank + 1))
     return lax.ConvDimensionNumbers(images, (rank + 1, rank, *range(rank)), images)
+
+
+class Products(NamedTuple):
+    """The three products, each of two arrays, the windows and the number of groups."""
+
+    correlate: Callable[..., jax.Array]
+    to_input: Callable[..., jax.Array]
+    to_kernel: Callable[..., jax.Array]
+
+
+PLAIN = Products(correlate, to_input, to_kernel)

@@ -1,4 +1,4 @@
-r"""Networks as ONNX files, by the package `onnx` (the extra `funcnet[onnx]`).
+r"""Networks as ONNX files, by the package `onnx` (the extra `onnx`).
 
 `TRANSLATIONS` says by class how a rule is told to ONNX; `translates` adds to it. Each file has the translations of some
 kinds: activations, layers, convolutions and pools, sequences, recurrence.

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcnet.errors import abridged, raise_error
-from funcnet.figures import import_extra
+from funcnet.extras import import_extra
 
 OPSET, IR_VERSION = 20, 9  # what runtimes since the end of 2023 read; 20 has Gelu
 

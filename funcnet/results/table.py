@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from funcnet.errors import describe, raise_error
-from funcnet.figures import import_extra
+from funcnet.extras import import_extra
 from funcnet.results.cells import cells, write_csv
 from funcnet.results.compare import PairedDifference, compared
 from funcnet.results.plots import heat_map, learning_curves, metric_against, parallel_coordinates

@@ -137,10 +137,7 @@ def sweep(
             rows.require_writable()
             rows.note(origin_of(job.data, job.test, job.devices))
         _adopt_ended(rows, trials)
-        epochs = sum(trial.experiment.epochs for trial in trials.values())
-        metric = _shown_metric(job, validation is not None)
-        shown = SweepProgress(len(set(keys)), epochs, metric, enabled=progress and leads)
-        shown.skip(len(set(keys)) - len(trials))
+        shown = _line(job, set(keys), trials, validation is not None, progress and leads)
         options = Options(keep, lanes, segment, own_order, context, interrupted, shown.update, job.start)
         try:
             with Writer(rows) as write:
@@ -148,7 +145,6 @@ def sweep(
                     parts = _parts(trials, job.data, options)
                     run_elsewhere(parts, (job.data, job.test), options, write, executor, timeout)
                 elif trials:
-                    shown.say(idle_cores_hint(job.devices))
                     _run_here(trials, job, options, rows, write, halving, keys, shown.say)
         except (Interrupted, KeyboardInterrupt):
             raise SweepInterrupted(_words(rows), so_far()) from None
@@ -175,6 +171,14 @@ def _done(store: Store, keys: list[str], context: str, together: bool) -> set[st
     return set(itertools.compress(keys, agreed(np.asarray([key in done for key in keys]))))
 
 
+def _line(job: Job, keys: set[str], trials: dict[str, Trial], validated: bool, enabled: bool) -> SweepProgress:
+    """Return the line of progress, at the place where the rows that are there put it."""
+    epochs = sum(trial.experiment.epochs for trial in trials.values())
+    shown = SweepProgress(len(keys), epochs, _shown_metric(job, validated), enabled=enabled)
+    shown.skip(len(keys) - len(trials))
+    return shown
+
+
 def _shown_metric(job: Job, validated: bool) -> str:
     """Return the metric whose best value the progress line shows; none if there is no common one."""
     names = [monitored(job.given[0], validated), "validation_accuracy" if validated else "train_accuracy"]
@@ -198,6 +202,7 @@ def _run_here(
     say: Callable[[str], None],
 ) -> None:
     """Run all trials on this process's devices."""
+    say(idle_cores_hint(job.devices))
     engines = []
     for group in groups(list(trials.values()), options.own_order):
         engine = Engine(group, job.data, job.test, job.devices, options, write)

@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcnet.errors import describe, raise_error
+from funcnet.extras import import_extra
 from funcnet.files import as_path, write_whole
 from funcnet.keys import from_seed
 from funcnet.layers import Attention, Dense, Positions, as_layer
 from funcnet.torch.orders import Flow, Placed
 from funcnet.torch.plans import Joined, TiedParts, Turns, plan
 from funcnet.torch.rules import attention_form, attention_modules, read, write
-from funcnet.torch.states import Module, StateDict, arranged, as_array, extra, loaded, modules
+from funcnet.torch.states import Module, StateDict, arranged, as_array, loaded, modules
 from funcnet.trees import leaves_by_path
 
 
@@ -135,11 +136,11 @@ def to_torch(
         TypeError: for layers that PyTorch's weights have no rule for.
 
     """
-    torch = extra("torch")
+    torch = import_extra("torch", "torch")
     arrays = written(network, params, in_shape, like, order)
     state = {name: _tensor(torch, array) for name, array in arrays.items()}
     if path is not None:
-        content = extra("safetensors.torch").save(state)
+        content = import_extra("safetensors.torch", "torch").save(state)
         write_whole(as_path(path), lambda file: file.write(content), binary=True)
     return state
 

@@ -1,6 +1,5 @@
 r"""State dicts as they are met: entries gathered by module, whatever they are called; arrays of any library; files."""
 
-import importlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcnet.errors import describe, near_misses, raise_error, shown
+from funcnet.extras import import_extra
 from funcnet.files import as_path
 
 _KNOWN = re.compile(
@@ -25,16 +25,6 @@ class _Tensor(Protocol):
     def cpu(self) -> Any: ...
 
 
-def extra(module: str) -> Any:
-    """Import what only this needs."""
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        name = module.split(".")[0]
-        attempt = f"pip install {name}"
-        raise_error(f"{name} must be installed for this", "importing it failed", attempt, ImportError)
-
-
 def loaded(state: Any) -> dict[str, Any]:
     """Return a state dict, or the content of a `.safetensors` file, whose entries it sorts by name."""
     if isinstance(state, (str, os.PathLike)):
@@ -42,7 +32,7 @@ def loaded(state: Any) -> dict[str, Any]:
         if place.suffix != ".safetensors":
             attempt = "torch.load(path, weights_only=True), and its dict"
             raise_error("a file of weights must be one of safetensors", f"got {shown(place.name)}", attempt)
-        library = extra("safetensors.numpy")
+        library = import_extra("safetensors.numpy", "torch")
         if not place.is_file():
             raise_error(f"{place} must exist", "nothing is there", "the path of a file", FileNotFoundError)
         try:

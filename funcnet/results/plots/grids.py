@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.figures import BAD, figure_of, import_extra, style
+from funcnet.extras import import_extra
+from funcnet.figures import BAD, figure_of, style
 from funcnet.metrics import lower_is_better
 from funcnet.results.checks import require_name
 from funcnet.results.plots.axes import by_value, columns_of, literal, name_ticks, not_run, steep, title, value_text

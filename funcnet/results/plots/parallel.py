@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from funcnet.figures import BAD, COLOURS, INK, PAPER, figure_of, import_extra, style
+from funcnet.extras import import_extra
+from funcnet.figures import BAD, COLOURS, INK, PAPER, figure_of, style
 from funcnet.results.plots.axes import columns_of, literal, not_run, positions, short, spaced, steep, title, wide
 from funcnet.results.trials import Trials
 from funcnet.text import counted

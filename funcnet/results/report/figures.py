@@ -15,7 +15,7 @@ from funcnet.results.report.view import View, escaped
 def figures(view: View) -> str:
     """Return the figures that the sweep has something to show in."""
     if importlib.util.find_spec("matplotlib") is None:
-        return '<p>Figures need matplotlib: <code>pip install "funcnet[experiments]"</code></p>'
+        return "<p>Figures need matplotlib: <code>pip install matplotlib</code></p>"
     if view.metric is None:
         return "<p>There is nothing to draw: no row has a finite metric.</p>"
     inline = []
