@@ -18,8 +18,8 @@ NAN, INF = float("nan"), float("inf")
 
 def classifier(**changes):
     """Return a small experiment whose data below is right."""
-    settings = {"batch_size": 4, "epochs": 2}
-    return fn.Experiment(fn.mlp(5, 4), fn.SoftmaxCrossEntropy(), fn.SGD(0.1), **(settings | changes))
+    settings = {"loss": fn.SoftmaxCrossEntropy(), "batch_size": 4, "epochs": 2}
+    return fn.Experiment(fn.mlp(5, 4), optimizer=fn.SGD(0.1), **(settings | changes))
 
 
 def regression():
@@ -220,6 +220,16 @@ CASES = {
         lambda: fn.SoftmaxCrossEntropy()(LOGITS, Y, jnp.full(8, -1.0)),
         ValueError,
         "at least 0",
+    ),
+    "logits trained as probabilities": (
+        lambda: fn.train(classifier(loss=fn.CrossEntropy()), (X, Y)),
+        ValueError,
+        "takes probabilities, but the network ends in Dense",
+    ),
+    "logits swept as probabilities": (
+        lambda: fn.sweep(fn.grid(classifier(loss=fn.CrossEntropy()), {"seed": [0, 1]}), (X, Y), (X, Y)),
+        ValueError,
+        "takes probabilities, but the network ends in Dense",
     ),
     "logits given as probabilities": (lambda: fn.CrossEntropy()(LOGITS - 3, Y), ValueError, "loss that takes logits"),
     "probabilities given as their logarithms": (lambda: fn.LogKLDivergence()(Q, Q), ValueError, "log-probabilities"),

@@ -415,7 +415,7 @@ def test_repr_is_three_lines():
     assert len(repr(run).splitlines()) == 3
     assert "67 parameters" in repr(run)
     early = dataclasses.replace(run, history={name: column[:0] for name, column in run.history.items()}, best_epoch=-1)
-    assert repr(early).splitlines()[1] == "best epoch -1"
+    assert repr(early).splitlines()[1] == "no best epoch"
     assert "67 parameters" in early._repr_html_()
 
 
@@ -431,9 +431,9 @@ def test_a_run_as_a_figure_and_as_a_table():
     figure = curves(history, 1, "a <heading>")
     assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "accuracy"]
     lines = {line.get_label(): line for line in figure.axes[0].lines}
-    assert set(lines) == {"train_loss", "objective", "validation_loss", "best epoch (1)"}
+    assert set(lines) == {"train_loss", "objective", "validation_loss", "best epoch (2)"}
     assert np.array_equal(lines["validation_loss"].get_ydata(), history["validation_loss"])
-    assert set(lines["best epoch (1)"].get_xdata()) == {1}
+    assert set(lines["best epoch (2)"].get_xdata()) == {2}
     shown = table(history, 1, "a <heading>")
     assert shown.count("<tr>") == 1 + 1 + 8
     assert "a &lt;heading&gt;" in shown

@@ -46,6 +46,7 @@ class Loss(Metric):
 
     FORMULA: ClassVar[str]
     LOWER_IS_BETTER: ClassVar[bool] = True
+    PROBABILITIES: ClassVar[bool] = False  # whether predictions must be probabilities, and not logits
 
     reduction: str = choice(default="mean", options=("mean", "sum", "none"), kw_only=True)
 

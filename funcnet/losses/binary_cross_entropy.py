@@ -36,6 +36,7 @@ class BinaryCrossEntropy(OutputLoss):
     0.6931472
     """
 
+    PROBABILITIES: ClassVar[bool] = True
     FORMULA: ClassVar[str] = "-(t * log(p) + (1 - t) * log(1 - p))"
     DERIVATIVE: ClassVar[str] = "(1 - t) / (1 - p) - t / p"
 

@@ -35,6 +35,7 @@ class CrossEntropy(Loss):
     1.3862944
     """
 
+    PROBABILITIES: ClassVar[bool] = True
     FORMULA: ClassVar[str] = "-sum(t[k] * log(p[k]) for k in range(K) if t[k])"
 
     def check_target(self, prediction: jax.Array, target: Any) -> jax.Array:

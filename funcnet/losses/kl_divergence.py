@@ -47,6 +47,7 @@ class KLDivergence(Loss):
 
     reverse: bool = choice(default=False, options=(False, True))
 
+    PROBABILITIES: ClassVar[bool] = True
     FORMULA: ClassVar[str] = (
         "sum(p[k] * log(p[k] / t[k]) for k in range(K) if p[k])"
         " if reverse else sum(t[k] * log(t[k] / p[k]) for k in range(K) if t[k])"

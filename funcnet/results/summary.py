@@ -78,7 +78,7 @@ class Summary:
 
     def setting(self, number: int) -> dict[str, Any]:
         """Return the settings of a group, 0 for the best; `results.compare` takes two of them."""
-        return {name: column[number] for name, column in self.settings.items()}
+        return {name: column[number : number + 1].tolist()[0] for name, column in self.settings.items()}
 
     @property
     def best_held_out(self) -> dict[str, tuple[float, float]]:

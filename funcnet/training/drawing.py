@@ -1,4 +1,4 @@
-r"""A run as a figure, and as a table for notebooks; epochs are counted from 0, as in `best_epoch`."""
+r"""A run as a figure, and as a table for notebooks; epochs are counted from 1, as sweeps and progress do."""
 
 import html
 from collections.abc import Mapping
@@ -24,12 +24,11 @@ def curves(history: Mapping[str, np.ndarray], best_epoch: int, heading: str) -> 
         for place, (quantity, names) in enumerate(panels.items()):
             axes = figure.add_subplot(len(panels), 1, place + 1)
             for number, name in enumerate(names):
-                epochs = np.arange(len(history[name]))
-                axes.plot(
-                    epochs, history[name], color=COLOURS[number], label=name, marker="." if len(epochs) < 3 else ""
-                )
+                epochs, mark = np.arange(len(history[name])) + 1, "." if len(history[name]) < 3 else ""
+                axes.plot(epochs, history[name], color=COLOURS[number], label=name, marker=mark)
             if best_epoch >= 0:
-                axes.axvline(best_epoch, color=COLOURS[-1], linestyle=":", label=f"best epoch ({best_epoch})")
+                best = best_epoch + 1
+                axes.axvline(best, color=COLOURS[-1], linestyle=":", label=f"best epoch ({best})")
             axes.set_ylabel(quantity)
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.legend()
@@ -49,6 +48,6 @@ def table(history: Mapping[str, np.ndarray], best_epoch: int, heading: str) -> s
     rows = []
     for epoch in shown:
         mark = "b" if epoch == best_epoch else "span"
-        cells = [str(epoch), *(f"{column[epoch]:.4g}" if epoch < len(column) else "" for column in flat.values())]
+        cells = [str(epoch + 1), *(f"{column[epoch]:.4g}" if epoch < len(column) else "" for column in flat.values())]
         rows.append("<tr>" + "".join(f"<td><{mark}>{cell}</{mark}></td>" for cell in cells) + "</tr>")
     return f"<p>{html.escape(heading)}</p><table><tr>{head}</tr>{''.join(rows)}</table>"

@@ -10,6 +10,7 @@ import numpy as np
 from funcnet.arrays import check_set
 from funcnet.errors import describe, raise_error
 from funcnet.keys import from_seed
+from funcnet.layers import Chain, Conv, ConvTranspose, Dense, Tied
 from funcnet.layers.activate import as_layer
 from funcnet.layers.base import samples_of, shapes_of
 from funcnet.records import canonical
@@ -98,9 +99,22 @@ def _check_fit(experiment: Experiment, x: Any, y: Any, weight: Any, name: str) -
             if len(shape) > 1 and isinstance(x, np.ndarray | jax.Array) and np.ndim(y) == 1:
                 arrived = f"a sample of shape {x.shape[1:]} gives an output of shape {shape}"
                 raise_error("targets are one a sample", arrived, "x.reshape(len(x), -1), or fn.Flatten() first")
+            _check_output(experiment)
             counted = blank(y, weight)  # what weighs nothing may be anything
             experiment.loss.check_target(prediction, counted)
             for metric in experiment.metrics:
                 metric.check(prediction, counted)
     except (ValueError, TypeError) as error:
         raise type(error)(f"{name}: {error}") from None
+
+
+def _check_output(experiment: Experiment) -> None:
+    """Refuse logits where probabilities are due: in a compiled program nobody looks at the numbers."""
+    last: Any = as_layer(experiment.network)
+    while isinstance(last, Chain) and last.layers:
+        last = last.layers[-1]
+    if experiment.loss.PROBABILITIES and type(last) in (Conv, ConvTranspose, Dense, Tied):
+        loss, attempt = type(experiment.loss).__name__, "fn.SoftmaxCrossEntropy or fn.SigmoidCrossEntropy, or a last"
+        raise_error(
+            f"{loss} takes probabilities", f"the network ends in {type(last).__name__}", f"{attempt} fn.Softmax()"
+        )

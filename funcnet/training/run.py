@@ -127,7 +127,7 @@ class Run:
         return {name: float(value) if np.ndim(value) == 0 else np.asarray(value) for name, value in found.items()}
 
     def plot(self) -> Any:
-        """Draw loss and metrics by epoch, training and validation together, the best epoch marked.
+        """Draw loss and metrics by epoch, the first is 1, training and validation together, the best epoch marked.
 
         Returns:
             A `matplotlib.figure.Figure`, which belongs to no window: `run.plot().savefig("run.png")`.
@@ -147,8 +147,9 @@ class Run:
         return f"Run of {network}, {count:,} parameters: {self.epochs} epochs, stopped by {self.stopped}"
 
     def __repr__(self) -> str:
-        best = f"best epoch {self.best_epoch}"
-        if self.best_epoch >= 0:  # there is none where a run was interrupted in its first epoch
+        best = "no best epoch"  # a run was interrupted in its first
+        if self.best_epoch >= 0:
+            best = f"best epoch {self.best_epoch + 1} of {self.epochs}"
             values = (f"{name} {float(column[self.best_epoch]):.4g}" for name, column in self.history.items())
             best += f": {', '.join(values)}"
         return "\n".join([self._heading(), best, f"history: {', '.join(self.history)}"])
