@@ -4,9 +4,10 @@ r"""Generation: tokens drawn one after the other from what a causal network expe
 
 A draw is an argmax: if uₖ is uniform, zₖ − log(−log uₖ) is largest for k with the probability softmax(z)ₖ.
 
-With a memory   each token passes the network once. An attention keeps the keys and values of the places before, and
-                looks at them with one query; positions add their place's row; layers that treat each place by itself
-                need nothing. This is for networks made of such layers alone, as transformers are, within the context.
+With a memory   each token passes the network once, those of the prompt all together. An attention keeps the keys and
+                values of the places before, and looks at them with one query; positions add their place's row; layers
+                that treat each place by itself need nothing. This is for networks made of such layers alone, as
+                transformers are, within the context.
 In a window     any other causal network sees all tokens anew for each that is drawn, at most the last `context` of
                 them, from place 0 on. Beyond its context a transformer goes on like this too.
 
@@ -115,19 +116,19 @@ def drawn(z: jax.Array, key: jax.Array, temperature: jax.Array, top_k: int | Non
 def with_memory(network: Any, params: Any, prompt: jax.Array, length: int, draw: Any) -> jax.Array:
     """Return prompt and continuation, each token having passed the network once."""
     samples, given = prompt.shape
-    later = jnp.concatenate([prompt[:, 1:], jnp.zeros((samples, length), jnp.int32)], axis=1)
-    places = jnp.arange(given + length - 1, dtype=jnp.int32)
+    memory = begin(network, params, samples, given + length - 1)
+    if given > 1:
+        # In one pass. The last token of the prompt is left to the loop: of these logits none is used, or computed.
+        _, memory = step(network, params, memory, prompt[:, :-1], jnp.zeros((), jnp.int32))
 
-    def turn(carry: Any, own: Any) -> Any:
+    def turn(carry: Any, place: jax.Array) -> Any:
         token, memory = carry
-        place, fixed = own
         z, memory = step(network, params, memory, token[:, None], place)
-        token = jnp.where(place + 1 < given, fixed, draw(z[:, 0], place))
+        token = draw(z[:, 0], place)
         return (token, memory), token
 
-    memory = begin(network, params, samples, given + length - 1)
-    _, found = jax.lax.scan(turn, (prompt[:, 0], memory), (places, later.T))
-    return jnp.concatenate([prompt[:, :1], found.T], axis=1)
+    _, found = jax.lax.scan(turn, (prompt[:, -1], memory), given - 1 + jnp.arange(length, dtype=jnp.int32))
+    return jnp.concatenate([prompt, found.T], axis=1)
 
 
 def in_window(network: Any, params: Any, prompt: jax.Array, length: int, draw: Any, window: int) -> jax.Array:

@@ -1,10 +1,11 @@
 r"""One place at a time: what a causal network makes of the next token, and what it remembers of those before.
 
     memory = begin(layer, params, samples, places)              of nothing yet, with room for all places
-    y, memory = step(layer, params, memory, x, place)           x, y: (samples, 1, …)
+    y, memory = step(layer, params, memory, x, place)           x, y: (samples, 1, …), or (samples, n, …) at place 0
 
-An attention remembers the keys and values of the places before, and looks at them with one query. Positions add their
-place's row. Layers that treat each place by itself remember nothing; layers made of layers, what their parts do.
+An attention remembers the keys and values of the places before, and looks at them with one query; the first n places
+look at each other, by blocks of queries. Positions add their places' rows. Layers that treat each place by itself
+remember nothing; layers made of layers, what their parts do.
 """
 
 from typing import Any
@@ -29,7 +30,7 @@ from funcnet.layers import (
     Tied,
     as_layer,
 )
-from funcnet.layers.attending import Sight, by_group, look
+from funcnet.layers.attending import Sight, attend, by_group, look
 from funcnet.layers.attention import NAMES
 
 BY_THEMSELVES = (Activate, Dense, Dropout, Embedding, LayerNorm, RMSNorm)
@@ -86,7 +87,7 @@ def begin(layer: Any, params: Any, samples: int, places: int) -> Any:
 
 
 def step(layer: Any, params: Any, memory: Any, x: jax.Array, place: jax.Array) -> tuple[jax.Array, Any]:
-    """Return what a layer makes of one place (samples, 1, …), and what it remembers now."""
+    """Return what a layer makes of one place (samples, 1, …) or of the first ones, and what it remembers now."""
     if isinstance(layer, Attention):
         return attention_step(layer, params, memory, x, place)
     if isinstance(layer, Chain):
@@ -107,24 +108,27 @@ def step(layer: Any, params: Any, memory: Any, x: jax.Array, place: jax.Array) -
         h, memory = step(layer.body, params["body"], memory, inner, place)
         return h @ params["embedding"]["table"].T, memory
     if isinstance(layer, Positions):
-        row = jax.lax.dynamic_slice_in_dim(params["table"], place, 1)
-        return x + jnp.broadcast_to(row, x.shape), memory
+        rows = jax.lax.dynamic_slice_in_dim(params["table"], place, x.shape[1])
+        return x + jnp.broadcast_to(rows, x.shape), memory
     return layer.apply(params, x), memory
 
 
 def attention_step(layer: Attention, params: Any, memory: Any, x: jax.Array, place: jax.Array) -> tuple[jax.Array, Any]:
-    """Return y of one place: its query looks at the keys of all places up to its own."""
+    """Return y of one place, or of the first ones: each query looks at the keys of all places up to its own."""
     layers, (samples, places, groups, size) = layer.layers(x.shape[-1]), memory["key"].shape
     q, k, v = (layers[name].apply(params[name], x) for name in NAMES)
     table = layer.table(places, x.shape[-1], x.dtype)
     if table is not None:
-        cos, sin = (jax.lax.dynamic_slice_in_dim(part, place, 1) for part in table)
+        cos, sin = (jax.lax.dynamic_slice_in_dim(part, place, x.shape[1]) for part in table)
         table = cos, sin
     q, k, v = layer.split(q, k, v, table)
     memory = {
         name: jax.lax.dynamic_update_slice_in_dim(memory[name], own, place, axis=1)
         for name, own in (("key", k), ("value", v))
     }
-    query = q.reshape(samples, groups, -1, 1, size)
-    o, _ = look(query, by_group(memory["key"]), by_group(memory["value"]), place, Sight(causal=True))
+    if x.shape[1] > 1:  # nothing stands before the first places but they themselves
+        o, _ = attend(q, k, v, Sight(causal=True))
+    else:
+        query = q.reshape(samples, groups, -1, 1, size)
+        o, _ = look(query, by_group(memory["key"]), by_group(memory["value"]), place, Sight(causal=True))
     return layers["output"].apply(params["output"], o.reshape(x.shape)), memory

@@ -14,32 +14,36 @@ KEY = jax.random.key(3)
 
 @pytest.mark.parametrize("options", [{"dropout": 0.1}, {"tied": False, "rotary": True, "groups": 2}], ids=str)
 def test_with_a_memory_as_in_a_window(options, rng):
-    """The same tokens and, place by place, the same logits; the window alone goes on beyond the context."""
+    """The same tokens and, place by place and for a whole prompt, the same logits; the window goes on beyond."""
     network = fn.transformer(9, 8, 2, 4, 8, **options)
     params = quick(lambda: network.init(KEY, (8,), jnp.float64))()
     params = jax.tree.map(lambda a: a + 0.4 * rng.normal(size=a.shape), params)
-    prompt = rng.integers(0, 9, (3, 2)).astype(np.int32)
+    prompt = rng.integers(0, 9, (3, 4)).astype(np.int32)
 
     def draw(z, place):
         return generation.drawn(z, jax.random.fold_in(KEY, place), jnp.float32(0.9), 5)
 
     def both(params, prompt):
-        memory = stepping.begin(network, params, 3, 7)
-        tokens = generation.with_memory(network, params, prompt, 6, draw)
+        empty = stepping.begin(network, params, 3, 7)
+        tokens = generation.with_memory(network, params, prompt, 4, draw)
 
         def turn(memory, own):
             y, memory = stepping.step(network, params, memory, own[0][:, None], own[1])
             return memory, y[:, 0]
 
-        _, logits = jax.lax.scan(turn, memory, (tokens[:, :7].T, jnp.arange(7, dtype=jnp.int32)))
-        window = generation.in_window(network, params, prompt, 6, draw, 7)
-        return tokens, window, jnp.moveaxis(logits, 0, 1), network.apply(params, tokens[:, :7])
+        full, logits = jax.lax.scan(turn, empty, (tokens[:, :7].T, jnp.arange(7, dtype=jnp.int32)))
+        at_once, memory = stepping.step(network, params, empty, tokens[:, :7], jnp.int32(0))
+        window = generation.in_window(network, params, prompt, 4, draw, 7)
+        return tokens, window, (jnp.moveaxis(logits, 0, 1), at_once, memory), network.apply(params, tokens[:, :7]), full
 
-    tokens, window, logits, wanted = quick(both)(params, prompt)
+    tokens, window, (logits, at_once, memory), wanted, full = quick(both)(params, prompt)
     assert np.array_equal(tokens, window)
-    assert np.array_equal(tokens[:, :2], prompt)
-    assert len(np.unique(tokens[:, 2:])) > 2
-    np.testing.assert_allclose(logits, wanted, rtol=1e-11, atol=1e-12)
+    assert np.array_equal(tokens[:, :4], prompt)
+    assert len(np.unique(tokens[:, 4:])) > 2
+    for found in (logits, at_once):
+        np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-12)
+    for found, held in zip(jax.tree.leaves(memory), jax.tree.leaves(full), strict=True):
+        np.testing.assert_allclose(found, held, rtol=1e-11, atol=1e-12)
     assert stepping.remembers(network)
     assert stepping.context_of(network) == (None if "rotary" in options else 8)
 

@@ -201,6 +201,7 @@ CASES = (
     Case("ordinary", Attention(1), (_P, [[[1.0, 2.0], [-0.5, 0.3]]])),
     Case("batch", Attention(1, causal=True, rotary=True), (_P, _X)),
     Case("batch", Attention(2, groups=1, dropout=0.3, bias=False), (_ONE, _X, 7)),
+    Case("batch", Attention(2, causal=True), (_P, ([*_X, _X[0]], [2, 0, 3]))),
     Case("extreme", Attention(1), (_P, [[[1e4, -1e4], [0.0, 0.0]]])),
     Case(
         "known",
