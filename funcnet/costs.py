@@ -69,6 +69,11 @@ class Cost:
         optimizer_bytes: of the optimizer's state.
         peak_bytes: the most bytes that are alive at once.
 
+    >>> import funcnet as fn, jax.numpy as jnp
+    >>> cost = fn.cost(fn.mlp(512, 10), (784,), 32, optimizer=fn.Adam(0.001), dtype=jnp.float32)
+    >>> cost.forward.products, cost.backward.products, cost.parameter_bytes
+    (26017792, 26345472, 1628200)
+
     """
 
     rows: tuple[LayerCost, ...]

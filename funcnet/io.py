@@ -73,6 +73,12 @@ def load(path: str | os.PathLike[str]) -> Any:
         ValueError: when the file is damaged or of another kind, when it names a class that is not imported, or holds
             arrays of JAX with 64 bits while JAX runs in 32-bit mode.
 
+    >>> import funcnet as fn, numpy as np, tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "kernel.params")
+    >>> fn.save(path, {"kernel": np.ones((2, 3), np.float32)})
+    >>> fn.load(path)["kernel"].shape
+    (2, 3)
+
     """
     place = as_path(path)
     try:

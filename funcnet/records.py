@@ -14,20 +14,6 @@ specifier      holds                                       in the pytree
 Two records with equal choices have equal tree structure, whatever their numbers, so `jax.jit` compiles one
 program for both and `jax.vmap` runs many at once. Plain numbers are validated when a record is constructed;
 tracers and abstract values pass in silence, and rebuilding a record from its leaves validates nothing.
-
->>> import jax, funcnet as fn
->>> @fn.record
-... class Spring:
-...     stiffness: float = fn.number(above=0)
-...     sides: int = fn.choice(default=2)
->>> jax.tree.leaves(Spring(3.0))
-[3.0]
->>> jax.tree.structure(Spring(3.0)) == jax.tree.structure(Spring(4.0))
-True
->>> Spring(-1.0)
-Traceback (most recent call last):
-...
-ValueError: Spring.stiffness must be above 0, but got -1.0. Try: a number above 0.
 """
 
 import dataclasses
@@ -76,6 +62,20 @@ def record(cls: type[T]) -> type[T]:
 
     Args:
         cls: a class whose fields are declared by `number`, `integer`, `choice` and `part`.
+
+    >>> import jax, funcnet as fn
+    >>> @fn.record
+    ... class Spring:
+    ...     stiffness: float = fn.number(above=0)
+    ...     sides: int = fn.choice(default=2)
+    >>> jax.tree.leaves(Spring(3.0))
+    [3.0]
+    >>> jax.tree.structure(Spring(3.0)) == jax.tree.structure(Spring(4.0))
+    True
+    >>> Spring(-1.0)
+    Traceback (most recent call last):
+    ...
+    ValueError: Spring.stiffness must be above 0, but got -1.0. Try: a number above 0.
 
     """
     if is_record_class(cls):

@@ -54,6 +54,13 @@ class Trace:
     `trace["Z1"]`, `trace["A0"]`, `trace["δ2"]` (or "delta2"), `trace["dW1"]` and `trace["db1"]` name single arrays, and
     `trace.arrays()` gives all of them.
 
+    >>> import jax, jax.numpy as jnp, funcnet as fn
+    >>> network = fn.mlp(3, 2)
+    >>> params = network.init(jax.random.key(0), (4,))
+    >>> trace = fn.trace(network, fn.SoftmaxCrossEntropy(), params, jnp.ones((5, 4)), jnp.zeros(5, int))
+    >>> trace["Z1"].shape, trace["delta2"].shape, trace["dW1"].shape
+    ((5, 3), (5, 2), (4, 3))
+
     """
 
     def __init__(self, loss: jax.Array, steps: tuple[Visit, ...], gradient: Any) -> None:

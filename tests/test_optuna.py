@@ -157,7 +157,7 @@ def test_an_interrupted_batch(monkeypatch):
         whole.rows[1] = whole.rows[1]._replace(stopped="waiting", epochs=0, metrics={})
         raise fn.SweepInterrupted("stopped", whole)
 
-    monkeypatch.setattr("funcnet.optuna.sweep", stopped)
+    monkeypatch.setattr("funcnet.optuna.studies.sweep", stopped)
     with pytest.raises(fn.SweepInterrupted):
         optimize(study, build, TRAIN, VALIDATION, n_trials=3, **QUIET)
     assert states(study) == [STATE.COMPLETE, STATE.FAIL, STATE.COMPLETE]

@@ -86,7 +86,7 @@ def test_torn_tables_are_seen():
 
 @needs_extra
 def test_entries_that_lack_something_are_seen():
-    """The build names a parameter without words, an example that does not paste, a concept without example."""
+    """The build names a parameter without words, an example that does not paste, and an entry without example."""
     lacking = extension("entries").lacking
 
     def function(width, depth=2):
@@ -102,7 +102,9 @@ def test_entries_that_lack_something_are_seen():
         "no words on the parameter depth",
         "an example that does not paste: np",
     ]
-    assert lacking("class", funcnet.ReLU, "max(0, z).") == ["no example"]
+    for what, entry in ("class", funcnet.ReLU), ("exception", funcnet.SweepFailed), ("function", function):
+        assert "no example" in lacking(what, entry, "It says what it is, and shows nothing.")
+    assert lacking("method", funcnet.Results.best, "The class above shows it at work.") == []
 
 
 @needs_extra

@@ -82,17 +82,17 @@ def with_parameters(cls: type, text: str) -> str:
 
 def lacking(what: str, obj: Any, text: str) -> list[str]:
     """Return what the entry of a name lacks, in words."""
-    if what not in ("class", "function", "method") or not inspect.getdoc(obj):
+    if what not in ("class", "exception", "function", "method") or not inspect.getdoc(obj):
         return []
     concept = what == "class" and "CASES" in vars(sys.modules[obj.__module__])
     found = []
     said = told(text)
-    if what != "method":
+    if what in ("class", "function"):
         given = arguments_of(obj)
         if "…" in said:  # "first, …, last: as in" another entry
             said |= dict.fromkeys(given[given.index(next(iter(said))) :], "")
         found += [f"no words on the parameter {arg}" for arg in given if arg not in said]
-    if concept and ">>> " not in text:
+    if what != "method" and ">>> " not in text:
         found.append("no example")
     if concept and not re.search(r"^Source ", sys.modules[obj.__module__].__doc__ or "", re.M):
         found.append("no source")
@@ -117,4 +117,6 @@ def unknown(text: str) -> set[str]:
             known.add(node.name)
         elif isinstance(node, ast.arg):
             known.add(node.arg)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            known.add(node.name)
     return used - known

@@ -34,7 +34,18 @@ def computes_wide(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Activation:
-    """Base of all activations: evaluation by calling, and the facts that tests and initializers ask for."""
+    """Base of all activations: evaluation by calling, and the facts that tests and initializers ask for.
+
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> @fn.record
+    ... class Square(fn.activations.Activation):
+    ...     def forward(self, z):
+    ...         return z * z, z  # y, and what backward needs
+    ...     def backward(self, saved, dy):
+    ...         return 2 * saved * dy
+    >>> bool(fn.check(Square(), jnp.float32([-1.0, 0.5, 3.0])))
+    True
+    """
 
     # The default initializer of a dense layer that feeds this activation: he (variance 2/fan_in) for those
     # that pass one side and damp the other, as half of the second moment is lost there; glorot for those that
@@ -81,6 +92,10 @@ class Elementwise(Activation):
 
     `FORMULA` and `DERIVATIVE` state f and f' in the syntax of SymPy, over `z` and the names of the fields.
     The code never evaluates them: the tests do, in arbitrary precision, as the independent reference.
+
+    >>> import funcnet as fn
+    >>> fn.softplus.DERIVATIVE, isinstance(fn.softplus, fn.activations.Elementwise)
+    ('1 / (1 + exp(-z))', True)
     """
 
     FORMULA: ClassVar[str]

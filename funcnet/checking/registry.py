@@ -1,10 +1,5 @@
 r"""The registries as lists of checks, for a suite of one's own.
 
->>> import funcnet as fn
->>> examples = fn.checking.cases("activations")
->>> print(examples[0].check(dtypes=(), transforms=False).passed)
-True
-
 In pytest:
 
     @pytest.mark.parametrize("example", cases(), ids=str)
@@ -36,6 +31,11 @@ class Example(NamedTuple):
         known: the gradient for a dy of ones, or an optimizer's parameters, where they are known or stated; else
             None.
 
+    >>> import funcnet as fn
+    >>> example = next(one for one in fn.checking.cases("activations") if one.kind == "kink")
+    >>> print(example.name, example.rule, example.arguments, example.known)
+    elu-2-ELU-kink ELU(alpha=0.25) ([0.0, -0.0],) [0.25, 0.25]
+
     """
 
     name: str
@@ -62,6 +62,11 @@ def cases(*registries: Any, reductions: bool = True) -> list[Example]:
     Args:
         *registries: names of registries, modules or packages, one argument each; all when none is given.
         reductions: whether each loss stands there with every reduction.
+
+    >>> import funcnet as fn
+    >>> examples = fn.checking.cases("activations")
+    >>> examples[0].check(dtypes=(), transforms=False).passed
+    True
 
     """
     found = []

@@ -34,7 +34,21 @@ class Leaf(NamedTuple):
 
 
 class CheckFailed(AssertionError):
-    """A rule did not pass its check; the message is the report."""
+    """A rule did not pass its check; the message is the report.
+
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> @fn.record
+    ... class Square(fn.activations.Activation):
+    ...     def forward(self, z):
+    ...         return z * z, z
+    ...     def backward(self, saved, dy):
+    ...         return saved * dy  # the 2 is forgotten
+    >>> try:
+    ...     fn.check(Square(), jnp.float32([-1.0, 0.5, 3.0])).raise_if_failed()
+    ... except fn.checking.CheckFailed as error:
+    ...     print(str(error).splitlines()[2].strip())
+    pattern    z: it is 0.5 times the reference: a factor 2 is missing
+    """
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,6 +68,11 @@ class Report:
         notes: what else the reader should know.
         tried: how many numbers of the inputs were judged one by one, and how many there are.
         call, seconds: how to reproduce it, and how long it took.
+
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> report = fn.check(fn.tanh, jnp.float32([0.5, -2.0]))
+    >>> bool(report), len(report.objections), report
+    (True, 0, PASS  activation Tanh())
 
     """
 

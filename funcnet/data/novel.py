@@ -21,6 +21,11 @@ class Texts(NamedTuple):
         validation: the next, to choose by.
         test: the last, to judge by, once.
 
+    >>> import funcnet as fn
+    >>> texts = fn.data.moby_dick()
+    >>> texts.train[22:39], len(texts.validation) < len(texts.train)
+    ('Call me Ishmael. ', True)
+
     """
 
     train: str

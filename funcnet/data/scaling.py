@@ -15,6 +15,13 @@ class Standardized(NamedTuple):
         means: (features,), taken off.
         scales: (features,), divided by.
 
+    >>> import numpy as np, funcnet as fn
+    >>> scaled = fn.data.standardize(np.array([[1.0], [3.0]]), np.array([[5.0]]))
+    >>> train, test = scaled.arrays
+    >>> new = (np.array([[4.0]]) - scaled.means) / scaled.scales  # data of another day, by the same rule
+    >>> train.tolist(), test.tolist(), new.tolist()
+    ([[-1.0], [1.0]], [[3.0]], [[2.0]])
+
     """
 
     arrays: tuple[np.ndarray, ...]

@@ -30,6 +30,12 @@ class Splits(NamedTuple):
         validation: (x, y), to choose by.
         test: (x, y), to judge by, once.
 
+    >>> import funcnet as fn
+    >>> parts = fn.data.split(*fn.data.moons(samples=100))
+    >>> x, y = parts.train
+    >>> x.shape, y.shape, len(parts.validation[0]), len(parts.test[0])
+    ((60, 2), (60,), 20, 20)
+
     """
 
     train: tuple[np.ndarray, np.ndarray]

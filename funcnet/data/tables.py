@@ -20,7 +20,7 @@ from funcnet.errors import raise_error
 
 
 class Table(NamedTuple):
-    """What a CSV file holds: x of shape (n, features), y of (n, targets) or labels (n,), and their names.
+    r"""What a CSV file holds: x of shape (n, features), y of (n, targets) or labels (n,), and their names.
 
     Attributes:
         x: (n, features), floating.
@@ -28,6 +28,14 @@ class Table(NamedTuple):
         features: the names of the columns of x.
         targets: the names of the columns of y.
         classes: the text of each class, or nothing.
+
+    >>> import pathlib, tempfile, funcnet as fn
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "flowers.csv"
+    ...     _ = path.write_text("length,width,species\n5.1,3.5,setosa\n7.0,3.2,versicolor\n")
+    ...     table = fn.data.csv(path, target="species", classes=True)
+    >>> table.features, table.targets, table.classes
+    (('length', 'width'), ('species',), ('setosa', 'versicolor'))
 
     """
 

@@ -33,6 +33,10 @@ def vocabulary(text: str) -> str:
         TypeError: for what is no text.
         ValueError: for an empty one.
 
+    >>> import funcnet as fn
+    >>> fn.data.vocabulary("a whale")
+    ' aehlw'
+
     """
     if not _points(text, "text").size:
         raise_error("text must hold a character", "it is empty", "fn.data.moby_dick().train")
@@ -49,6 +53,10 @@ def encode(text: str, vocabulary: str | None = None) -> np.ndarray:
     Raises:
         TypeError: for what is no text.
         ValueError: for a character outside the vocabulary, or a vocabulary that has one twice.
+
+    >>> import funcnet as fn
+    >>> fn.data.encode("a whale", vocabulary=" aehlw").tolist(), fn.data.encode("é").tolist()
+    ([1, 0, 5, 3, 1, 4, 2], [195, 169])
 
     """
     points = _points(text, "text")
@@ -76,6 +84,10 @@ def decode(tokens: Any, vocabulary: str | None = None) -> str:
     Raises:
         TypeError: for what is no array of whole numbers.
         ValueError: for another shape, or tokens that no character has.
+
+    >>> import numpy as np, funcnet as fn
+    >>> fn.data.decode(np.array([5, 3, 1, 4, 2]), vocabulary=" aehlw")
+    'whale'
 
     """
     numbers = np.asarray(as_array(tokens, "tokens"))

@@ -24,6 +24,11 @@ class Activate(Layer):
     Args:
         activation: one of funcnet, or anything with its protocol.
 
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> layer = fn.layers.Activate(fn.relu)  # what a chain does with an activation by itself
+    >>> print(layer.apply((), jnp.float32([-1.0, 2.0])))
+    [0. 2.]
+
     """
 
     activation: Any = part()

@@ -29,7 +29,22 @@ __all__ = ["Layer", "Shape", "samples_of", "shapes_of"]
 
 
 class Layer:
-    """Base of all layers: the defaults of the protocol."""
+    """Base of all layers: the defaults of the protocol.
+
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> @fn.record
+    ... class Shift(fn.Layer):
+    ...     def out_shape(self, in_shape):
+    ...         return in_shape
+    ...     def init(self, key, in_shape, dtype=None):
+    ...         return {"bias": jnp.zeros(in_shape[-1:], dtype)}
+    ...     def forward(self, params, x, key=None):
+    ...         return x + jnp.broadcast_to(params["bias"], x.shape), ()
+    ...     def backward(self, params, saved, dy):
+    ...         return {"bias": dy.sum(axis=0)}, dy
+    >>> bool(fn.check(Shift(), {"bias": jnp.float32([1.0, -2.0])}, jnp.ones((5, 2))))
+    True
+    """
 
     @property
     def passes_on(self) -> bool:

@@ -18,15 +18,9 @@ what is multiplied by it again and again, as recurrent kernels are.
 `distribution` is "uniform" on ±√(3 variance), "normal", or "truncated": a normal one without what is beyond two
 deviations, made wider so that its variance is the same. A dense layer without an initializer takes the one that the
 activation after it names (`Activation.INITIALIZER`), Glorot uniform where none follows.
-
->>> import jax, funcnet as fn
->>> kernel = fn.He()(jax.random.key(0), (400, 300))
->>> print(kernel.shape, round(float(kernel.std()) * 200**0.5, 2))
-(400, 300) 1.0
 """
 
 import functools
-import math
 import operator
 from typing import Any
 
@@ -34,42 +28,9 @@ import jax
 import jax.numpy as jnp
 
 from funcnet.activations.base import Activation
-from funcnet.keys import fold, normal, uniform
+from funcnet.keys import fold, normal
+from funcnet.layers.draws import DISTRIBUTIONS, drawn, fans, real, symmetric
 from funcnet.records import Number, cast, choice, number, part, record
-from funcnet.trees import default_real
-
-DISTRIBUTIONS = ("uniform", "normal", "truncated")
-_INSIDE = math.erf(2**0.5)  # how much of a normal distribution is within two deviations
-# The deviation of what is within: its variance is 1 − 2a φ(a)/P for the cut a = 2.
-_CUT = (1 - 4 * math.exp(-2) / (2 * math.pi) ** 0.5 / _INSIDE) ** 0.5
-
-
-def _draw(key: jax.Array, shape: tuple[int, ...], dtype: Any, distribution: str, variance: float) -> jax.Array:
-    if distribution == "normal":
-        return normal(key, shape).astype(dtype) * jnp.asarray(variance**0.5, dtype)
-    if distribution == "truncated":
-        within = jax.lax.erf_inv(_INSIDE * (2 * uniform(key, shape) - 1)).astype(dtype)
-        return within * jnp.asarray((2 * variance) ** 0.5 / _CUT, dtype)
-    return _symmetric(key, shape, dtype) * jnp.asarray((3 * variance) ** 0.5, dtype)
-
-
-def _symmetric(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-    """Draw uniform numbers in [−1, 1)."""
-    return (2 * uniform(key, shape) - 1).astype(dtype)
-
-
-def fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return how many inputs feed an output of a kernel (*window, in, out), and how many outputs an input feeds.
-
-    >>> fans((3, 3, 64, 128))
-    (576, 1152)
-    """
-    taps = math.prod(shape[:-2])
-    return taps * shape[-2 if len(shape) > 1 else 0], taps * shape[-1]
-
-
-def _dtype(dtype: Any) -> Any:
-    return default_real() if dtype is None else dtype
 
 
 @record
@@ -90,7 +51,7 @@ class Glorot:
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Draw a kernel (…, in, out)."""
-        return _draw(key, shape, _dtype(dtype), self.distribution, 2 / max(sum(fans(shape)), 1))
+        return drawn(key, shape, dtype, self.distribution, 2 / max(sum(fans(shape)), 1))
 
 
 @record
@@ -111,7 +72,7 @@ class He:
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Draw a kernel (…, in, out)."""
-        return _draw(key, shape, _dtype(dtype), self.distribution, 2 / max(fans(shape)[0], 1))
+        return drawn(key, shape, dtype, self.distribution, 2 / max(fans(shape)[0], 1))
 
 
 @record
@@ -121,13 +82,18 @@ class LeCun:
     Args:
         distribution: "uniform", "normal" or "truncated" (a normal cut at two deviations).
 
+    >>> import jax, funcnet as fn
+    >>> kernel = fn.layers.LeCun()(jax.random.key(0), (400, 50))
+    >>> print(round(float(kernel.std()), 3))  # 1 / √400
+    0.05
+
     """
 
     distribution: str = choice(default="normal", options=DISTRIBUTIONS)
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Draw a kernel (…, in, out)."""
-        return _draw(key, shape, _dtype(dtype), self.distribution, 1 / max(fans(shape)[0], 1))
+        return drawn(key, shape, dtype, self.distribution, 1 / max(fans(shape)[0], 1))
 
 
 @record
@@ -161,7 +127,7 @@ class VarianceScaling:
         """Draw an array for which the fans of a kernel count."""
         before, after = fans(kernel)
         n = {"in": before, "out": after, "mean": (before + after) / 2}[self.fan]
-        found = _draw(key, shape, _dtype(dtype), self.distribution, 1 / max(n, 1))
+        found = drawn(key, shape, dtype, self.distribution, 1 / max(n, 1))
         return found * jnp.sqrt(cast(self.scale, found))
 
 
@@ -172,6 +138,11 @@ class Summed:
     Args:
         initializer: of which the draws are.
         count: how many draws are added.
+
+    >>> import jax, funcnet as fn
+    >>> draw = fn.layers.initializers.Summed(fn.layers.RandomNormal(0.3), count=2)
+    >>> print(round(float(draw(jax.random.key(0), (10000,)).std()), 2))  # √2 · 0.3
+    0.42
 
     """
 
@@ -195,6 +166,12 @@ class Joint:
     Args:
         initializer: of which the joint kernel is one draw.
 
+    >>> import jax, funcnet as fn
+    >>> each, joint = fn.layers.Glorot(), fn.layers.initializers.Joint(fn.layers.Glorot())
+    >>> kernels = [fn.GRU(50, input_init=init).init(jax.random.key(0), (6, 20))["input"] for init in (each, joint)]
+    >>> print([round(float(abs(kernel).max()), 2) for kernel in kernels])  # √(6/70), √(6/170)
+    [0.29, 0.19]
+
     """
 
     initializer: Any = part()
@@ -211,13 +188,18 @@ class RandomNormal:
     Args:
         deviation: the standard deviation; 0.01 and 0.02 are usual.
 
+    >>> import jax, funcnet as fn
+    >>> table = fn.layers.RandomNormal(0.02)(jax.random.key(0), (500, 40))
+    >>> print(round(float(table.std()), 3))
+    0.02
+
     """
 
     deviation: Number = number(default=0.01, at_least=0)
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Draw an array."""
-        draw = normal(key, shape).astype(_dtype(dtype))
+        draw = normal(key, shape).astype(real(dtype))
         return draw * cast(self.deviation, draw)
 
 
@@ -228,13 +210,18 @@ class RandomUniform:
     Args:
         bound: the largest size of a number.
 
+    >>> import jax, funcnet as fn
+    >>> kernel = fn.layers.RandomUniform(0.05)(jax.random.key(0), (500, 40))
+    >>> print(round(float(abs(kernel).max()), 3), round(float(kernel.std()), 3))  # 0.05 / √3
+    0.05 0.029
+
     """
 
     bound: Number = number(default=0.01, at_least=0)
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Draw an array."""
-        draw = _symmetric(key, shape, _dtype(dtype))
+        draw = symmetric(key, shape, dtype)
         return draw * cast(self.bound, draw)
 
 
@@ -258,7 +245,7 @@ class Orthogonal:
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Draw a kernel (…, in, out)."""
-        dtype, tall = _dtype(dtype), shape[-2] >= shape[-1]
+        dtype, tall = real(dtype), shape[-2] >= shape[-1]
         draw = normal(key, shape if tall else (*shape[:-2], shape[-1], shape[-2]))
         # There are no such factors in 16 bits.
         q, r = jnp.linalg.qr(draw.astype(dtype if jnp.finfo(dtype).bits > 16 else jnp.float32))
@@ -274,13 +261,18 @@ class Filled:
     Args:
         value: the number.
 
+    >>> import jax, funcnet as fn
+    >>> layer = fn.Dense(3, bias_init=fn.layers.Filled(0.1))  # so that units behind it begin on
+    >>> print(layer.init(jax.random.key(0), (2,))["bias"])
+    [0.1 0.1 0.1]
+
     """
 
     value: Number = number(default=0.0)
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
         """Fill an array."""
-        return jnp.full(shape, jnp.asarray(self.value, _dtype(dtype)))
+        return jnp.full(shape, jnp.asarray(self.value, real(dtype)))
 
 
 def drawn_bias(draw: Any, key: jax.Array, shape: tuple[int, ...], kernel: tuple[int, ...], dtype: Any) -> jax.Array:

@@ -61,6 +61,12 @@ class Recurrent(Layer):
         recurrent_init: how U, which meets the state, begins.
         bias_init: how b begins.
 
+    >>> import jax, jax.numpy as jnp, funcnet as fn
+    >>> gru, x = fn.GRU(4), jnp.ones((2, 6, 3))
+    >>> params = gru.init(jax.random.key(0), x.shape[1:])
+    >>> gru.step(params, gru.initial(params, batch=2), x[:, 0])[1].shape  # y of one step
+    (2, 4)
+
     """
 
     width: int = choice(at_least=1)
@@ -269,7 +275,6 @@ def product(rows: jax.Array, deltas: jax.Array) -> jax.Array:
 def tail(a: jax.Array) -> jax.Array:
     """Return σ(−|a|), how far σ(a) is from the end that it is near, with the sign of a: σ and σ′ without rounding.
 
-    >>> import jax.numpy as jnp
     >>> t = tail(jnp.asarray([-90.0, 0.0, 30.0]))
     >>> print(gate(t)[1:], gate_slope(t)[2])
     [0.5 1. ] 9.357623e-14
@@ -286,8 +291,7 @@ def gate(t: jax.Array) -> jax.Array:
 
 def gate_slope(t: jax.Array) -> jax.Array:
     """Return σ′(a) from the tail."""
-    near = jnp.abs(t)
-    return near * (1 - near)
+    return jnp.abs(t) * (1 - jnp.abs(t))
 
 
 def tanh_slope(a: jax.Array) -> jax.Array:

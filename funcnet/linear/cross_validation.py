@@ -59,6 +59,12 @@ class CrossValidation:
         fit: of all samples, at the best pair.
         path: of all samples, at the best ratio.
 
+    >>> import numpy as np, funcnet as fn
+    >>> x = np.random.default_rng(0).standard_normal((60, 5))
+    >>> found = fn.linear.cross_validate(x, 2 * x[:, 1], penalties=[1.0, 0.1, 0.01], folds=3)
+    >>> print(found.best_penalty, found.fit.predict(x).shape)
+    0.01 (60,)
+
     """
 
     l1_ratios: np.ndarray

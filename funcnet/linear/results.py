@@ -30,6 +30,12 @@ class Path:
         converged: (penalties,): whether the gap met the tolerance (or 1e-12).
         sweeps: (penalties,): how often all coordinates (of the working set) were visited.
 
+    >>> import numpy as np, funcnet as fn
+    >>> x, y = np.asarray([[1.0], [-1.0]]), np.asarray([3.0, -1.0])  # y = 1 + 2x
+    >>> path = fn.linear.elastic_net_path(x, y, penalties=[2.0, 0.5])
+    >>> print(path.predict(x).round(6).tolist(), path.converged)  # a row for each penalty
+    [[1.0, 1.0], [2.5, -0.5]] [ True  True]
+
     """
 
     penalties: np.ndarray
@@ -62,6 +68,12 @@ class Fit:
         gap: how far the objective is above its minimum at most.
         converged: whether the gap met the tolerance.
         sweeps: how often all coordinates (of the working set) were visited, on the way to this penalty included.
+
+    >>> import numpy as np, funcnet as fn
+    >>> x, y = np.asarray([[1.0], [-1.0]]), np.asarray([3.0, -1.0])  # y = 1 + 2x
+    >>> fit = fn.linear.elastic_net(x, y, 0.5)
+    >>> print(fit.coefficients.round(6), fit.intercept.round(6), fit.predict(np.asarray([[2.0]])).round(6))
+    [1.5] 1.0 [4.]
 
     """
 

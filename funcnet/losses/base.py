@@ -42,6 +42,18 @@ class Loss(Metric):
     Args:
         reduction: "mean" over the samples, "sum", or "none" for each sample's own loss.
 
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> @fn.record
+    ... class Brier(fn.Loss):
+    ...     def sample_losses(self, prediction, target):
+    ...         r = prediction - target
+    ...         return jnp.sum(r * r, axis=-1), r
+    ...     def sample_losses_backward(self, saved, dl):
+    ...         return 2 * saved * dl[..., None]
+    >>> p, t = jnp.float32([[0.5, 0.5], [0.75, 0.25]]), jnp.float32([[1.0, 0.0], [1.0, 0.0]])
+    >>> print(Brier()(p, t), Brier(reduction="none")(p, t), bool(fn.check(Brier(), p, t)))
+    0.3125 [0.5   0.125] True
+
     """
 
     FORMULA: ClassVar[str]
@@ -165,6 +177,18 @@ class OutputLoss(Loss):
     output. Prediction and target have equal shapes: nothing is broadcast.
 
     `FORMULA` and `DERIVATIVE` state e and ∂e/∂p over `p`, `t` and the fields, in SymPy's syntax, for the tests.
+
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> @fn.record
+    ... class Quartic(fn.OutputLoss):
+    ...     def element(self, prediction, target):
+    ...         r = prediction - target
+    ...         return r**4, r
+    ...     def element_backward(self, saved):
+    ...         return 4 * saved**3
+    >>> p, t = jnp.float32([[1.0], [3.0]]), jnp.float32([[0.0], [1.0]])
+    >>> print(Quartic()(p, t), bool(fn.check(Quartic(), p, t)))
+    8.5 True
     """
 
     DERIVATIVE: ClassVar[str]

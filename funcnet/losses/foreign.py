@@ -92,6 +92,16 @@ def as_loss(loss: Any) -> Loss:
         loss: a loss of funcnet, or an object with `forward(prediction, target, weight)` and `backward(saved,
             dvalue)`.
 
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> class Squared:  # knows nothing of funcnet
+    ...     def forward(self, prediction, target, weight=None):
+    ...         r = prediction - target
+    ...         return jnp.mean(r * r), r
+    ...     def backward(self, saved, dvalue=1.0):
+    ...         return 2 * saved * dvalue / saved.size
+    >>> print(fn.losses.as_loss(Squared())(jnp.float32([1.0, 3.0]), jnp.float32([0.0, 1.0])))
+    2.5
+
     """
     if isinstance(loss, Loss):
         return loss

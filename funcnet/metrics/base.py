@@ -23,7 +23,19 @@ from funcnet.targets import blank, spread_weight, wide
 
 @record
 class Metric:
-    r"""Base of all metrics."""
+    r"""Base of all metrics.
+
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> @fn.record
+    ... class Bias(fn.metrics.Metric):
+    ...     def sums(self, prediction, target, weight=None):  # they add up over batches
+    ...         weight = jnp.ones(len(prediction)) if weight is None else weight
+    ...         return jnp.sum(weight * (prediction - target)[:, 0]), jnp.sum(weight)
+    ...     def value(self, sums):
+    ...         return sums[0] / sums[1]
+    >>> print(Bias()(jnp.float32([[1.0], [2.0]]), jnp.float32([[0.5], [2.0]])), Bias().name)
+    0.25 bias
+    """
 
     # Whether less is better, as with losses; it decides which epoch and which trial is best.
     LOWER_IS_BETTER: ClassVar[bool] = False
@@ -61,7 +73,16 @@ class Metric:
 
 @record
 class MeanMetric(Metric):
-    r"""A weighted mean over samples, Σᵢ wᵢ sᵢ / Σᵢ wᵢ; NaN if there are none."""
+    r"""A weighted mean over samples, Σᵢ wᵢ sᵢ / Σᵢ wᵢ; NaN if there are none.
+
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> @fn.record
+    ... class Within(fn.MeanMetric):
+    ...     def samples(self, prediction, target):
+    ...         return (jnp.abs(prediction - target)[:, 0] < 0.1).astype(jnp.float32)
+    >>> print(Within()(jnp.float32([[1.0], [2.0]]), jnp.float32([[1.05], [2.5]])))
+    0.5
+    """
 
     def samples(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         """Return s, one number a sample."""
@@ -97,6 +118,12 @@ def as_metric(metric: Any, *, column: bool = False) -> Metric:
     Args:
         metric: a metric or a loss.
         column: whether it must be a single number.
+
+    >>> import funcnet as fn
+    >>> fn.metrics.as_metric(fn.Accuracy()).name
+    'accuracy'
+    >>> fn.metrics.as_metric(fn.Huber()).name  # every loss is a metric too
+    'huber'
 
     """
     if not isinstance(metric, Metric):

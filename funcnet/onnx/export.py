@@ -48,6 +48,12 @@ def to_onnx(
         ValueError: for parameters or a shape that do not fit, and a run with a transform.
         ImportError: without the package `onnx`.
 
+    >>> import onnx, jax, funcnet as fn
+    >>> network = fn.mlp(4, 2)
+    >>> model = fn.to_onnx(network, network.init(jax.random.key(0), (3,)))
+    >>> [node.op_type for node in model.graph.node]
+    ['Gemm', 'Relu', 'Gemm']
+
     """
     loss, facts = None, {}
     if isinstance(model, Run):

@@ -4,10 +4,6 @@ A translation is a function `(rule, graph, params, x, name) -> y`: it adds nodes
 give. x and y are `Value`s, or the pair of one and its lengths; `name` is the dotted path of the rule's parameters, "2."
 for those of the third layer of a chain, so that initializers have the names that parameters have in files.
 
-    @funcnet.onnx.translates(Softsign)
-    def _(rule, graph, params, x, name):
-        return graph.add("Softsign", x)
-
 The kind must be the very class: what a subclass changes is not guessed.
 """
 
@@ -45,6 +41,16 @@ def translates(*kinds: type) -> Callable[[Translation], Translation]:
     Args:
         *kinds: the classes, one argument each; what inherits from them is not meant.
 
+    >>> import onnx, funcnet as fn, funcnet.onnx
+    >>> @fn.record
+    ... class Absolute(fn.activations.Activation):
+    ...     def forward(self, z):
+    ...         return abs(z), z
+    >>> @funcnet.onnx.translates(Absolute)
+    ... def absolute(rule, graph, params, x, name): return graph.add("Abs", x)
+    >>> fn.to_onnx(Absolute(), (), in_shape=(3,)).graph.node[0].op_type
+    'Abs'
+
     """
 
     def register(translation: Translation) -> Translation:
@@ -67,6 +73,11 @@ def emit(rule: Any, graph: "Graph", params: Any, x: Any, name: str = "") -> Any:
     Raises:
         TypeError: for a rule without translation.
 
+    >>> import onnx, numpy as np, funcnet as fn, funcnet.onnx
+    >>> graph = funcnet.onnx.Graph()
+    >>> funcnet.onnx.emit(fn.relu, graph, (), graph.input("x", ("batch", 3), np.float32)).shape
+    ('batch', 3)
+
     """
     kind = type(rule)
     if kind not in TRANSLATIONS:
@@ -80,7 +91,14 @@ def emit(rule: Any, graph: "Graph", params: Any, x: Any, name: str = "") -> Any:
 
 
 class Graph:
-    """Nodes and constants of a graph in the making."""
+    """Nodes and constants of a graph in the making.
+
+    >>> import onnx, numpy as np, funcnet.onnx
+    >>> graph = funcnet.onnx.Graph()
+    >>> y = graph.add("Relu", graph.input("x", ("batch", 3), np.float32))
+    >>> y.shape, [node.op_type for node in graph.nodes]
+    (('batch', 3), ['Relu'])
+    """
 
     def __init__(self) -> None:
         self.onnx = import_extra("onnx", "onnx")

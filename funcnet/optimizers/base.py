@@ -49,7 +49,19 @@ class Steps(NamedTuple):
 
 
 class Optimizer:
-    """Base of all optimizers; a concept gives `init` and `direction`."""
+    """Base of all optimizers; a concept gives `init` and `direction`.
+
+    >>> import jax, jax.numpy as jnp, funcnet as fn
+    >>> @fn.record
+    ... class Signs(fn.Optimizer):
+    ...     learning_rate: float = fn.number(default=0.1, at_least=0)
+    ...     def direction(self, gradient, rate, state, params):
+    ...         return jax.tree.map(lambda g: -rate * jnp.sign(g), gradient), state
+    >>> optimizer, w = Signs(0.5), jnp.float32([1.0, 2.0])
+    >>> updates, state = optimizer.update(jnp.float32([5.0, -3.0]), optimizer.init(w), w)
+    >>> print(w + updates, state.step)
+    [0.5 2.5] 1
+    """
 
     # Whether gradients are squared; they are limited first, so that no square overflows.
     SQUARES: ClassVar[bool] = True

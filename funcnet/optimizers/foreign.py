@@ -135,6 +135,16 @@ def as_optimizer(optimizer: Any, name: str = "optimizer") -> Optimizer:
     Raises:
         TypeError: where a method is missing, or needs further arguments.
 
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> class Signs:  # knows nothing of funcnet
+    ...     def init(self, params):
+    ...         return ()
+    ...     def update(self, gradient, state, params):
+    ...         return -0.1 * jnp.sign(gradient), state
+    >>> optimizer, w = fn.optimizers.as_optimizer(Signs()), jnp.float32([1.0, 2.0])
+    >>> print(optimizer.update(jnp.float32([5.0, -3.0]), optimizer.init(w), w)[0])
+    [-0.1  0.1]
+
     """
     if isinstance(optimizer, Optimizer) and is_tree_of_numbers(optimizer):
         return optimizer

@@ -21,6 +21,15 @@ class Wrapper(Optimizer):
     Args:
         optimizer: the optimizer inside.
 
+    >>> import jax, jax.numpy as jnp, funcnet as fn
+    >>> @fn.record
+    ... class Rounded(fn.Wrapper):
+    ...     def seen(self, gradient, params):
+    ...         return jax.tree.map(jnp.round, gradient)
+    >>> optimizer, w = Rounded(fn.SGD(1.0)), jnp.float32([1.0, 2.0])
+    >>> print(optimizer.update(jnp.float32([0.2, 2.7]), optimizer.init(w), w)[0])
+    [-0. -3.]
+
     """
 
     optimizer: Any = part()

@@ -41,7 +41,21 @@ class _Proximal(Protocol):
 
 
 class Regularizer:
-    """Base of all regularizers; a concept of arrays gives `leaf` and so on (`Leafwise`), another one these methods."""
+    """Base of all regularizers; a concept of arrays gives `leaf` and so on (`Leafwise`), another one these methods.
+
+    >>> import jax, jax.numpy as jnp, funcnet as fn
+    >>> @fn.record
+    ... class Sum(fn.Regularizer):
+    ...     strength: float = fn.number(at_least=0)
+    ...     proximal = False
+    ...     def forward(self, params):
+    ...         return self.strength * sum(jnp.sum(w) for w in jax.tree.leaves(params)), params
+    ...     def backward(self, saved, dvalue=1.0):
+    ...         return jax.tree.map(lambda w: jnp.full_like(w, self.strength * dvalue), saved)
+    >>> params = {"kernel": jnp.float32([[1.0, 2.0]])}
+    >>> print(Sum(0.5)(params), Sum(0.5).gradient(params)["kernel"])
+    1.5 [[0.5 0.5]]
+    """
 
     proximal: bool
 
@@ -85,6 +99,17 @@ class Leafwise(Regularizer):
         biases: whether vectors (biases, scales) are reached too, not the weights alone.
         proximal: whether the penalty enters by its proximal operator after each step, which gives exact zeros
             or an exact constraint, and not by its gradient.
+
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> @fn.record
+    ... class Quartic(fn.Leafwise):
+    ...     def leaf(self, w):
+    ...         return jnp.sum(w**4)
+    ...     def leaf_backward(self, w):
+    ...         return 4 * w**3
+    >>> params = {"kernel": jnp.float32([[1.0, 2.0]]), "bias": jnp.float32([3.0])}  # biases are spared
+    >>> print(Quartic()(params), Quartic().gradient(params)["kernel"], Quartic().gradient(params)["bias"])
+    17.0 [[ 4. 32.]] [0.]
 
     """
 
@@ -190,6 +215,15 @@ def as_regularizer(regularizer: Any, name: str = "regularizer") -> Regularizer:
 
     Raises:
         TypeError: where a method is missing.
+
+    >>> import jax, jax.numpy as jnp, funcnet as fn
+    >>> class Squares:  # knows nothing of funcnet
+    ...     def __call__(self, params):
+    ...         return sum(jnp.sum(w * w) for w in jax.tree.leaves(params))
+    ...     def gradient(self, params):
+    ...         return jax.tree.map(lambda w: 2 * w, params)
+    >>> print(fn.regularizers.as_regularizer(Squares())({"kernel": jnp.float32([[1.0, 2.0]])}))
+    5.0
 
     """
     if isinstance(regularizer, Regularizer) and is_tree_of_numbers(regularizer):

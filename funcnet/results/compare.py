@@ -34,6 +34,16 @@ class PairedDifference:
         difference: the mean of a − b.
         half_width: of its interval.
 
+    >>> import numpy as np, funcnet as fn
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), batch_size=None, epochs=10)
+    >>> trials = fn.grid(line, {"optimizer.learning_rate": [0.01, 0.5], "seed": range(3)})
+    >>> results = fn.sweep(trials, (x, 3 * x + 1), progress=False)
+    >>> rate = "optimizer.learning_rate"
+    >>> found = results.compare({rate: 0.5}, {rate: 0.01}, "train_loss")
+    >>> found.values.shape, found.difference < 0, found.better
+    ((3, 2), True, 'a')
+
     """
 
     metric: str

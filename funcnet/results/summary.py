@@ -41,6 +41,15 @@ class Summary:
         values: for each metric: mean, sample standard deviation and 95 % half width, over runs that did not fail.
         members: the row numbers of each group's runs.
 
+    >>> import numpy as np, funcnet as fn
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), batch_size=None, epochs=10)
+    >>> trials = fn.grid(line, {"optimizer.learning_rate": [0.01, 0.5], "seed": range(3)})
+    >>> results = fn.sweep(trials, (x, 3 * x + 1), progress=False)
+    >>> summary = results.summary(over="seed", select="train_loss")
+    >>> print(summary.count, float(summary.setting(0)["optimizer.learning_rate"]))  # runs of each setting; the best
+    [3 3] 0.5
+
     """
 
     over: tuple[str, ...]

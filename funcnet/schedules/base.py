@@ -26,7 +26,17 @@ LAST = 2**31 - 1  # where the step stays
 
 
 class Schedule:
-    """Base of all schedules."""
+    """Base of all schedules.
+
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> @fn.record
+    ... class Harmonic(fn.Schedule):
+    ...     rate: float = fn.number(above=0)  # a leaf: it can be swept
+    ...     def __call__(self, step):
+    ...         return self.rate / (1 + jnp.asarray(step).astype(jnp.float32))
+    >>> print(Harmonic(0.5)(4), fn.SGD(Harmonic(0.5)).learning_rate)
+    0.1 Harmonic(rate=0.5)
+    """
 
     FORMULA: ClassVar[str]
 

@@ -23,6 +23,10 @@ def use_cores(count: int | None = None) -> int:
     Raises:
         RuntimeError: when JAX has started already, with another number.
 
+    >>> import funcnet as fn
+    >>> fn.use_cores(2)  # at the top of a script; without a number: all cores
+    2
+
     """
     wanted = available_cores() if count is None else whole_number(count, "count", 1)
     try:
@@ -55,6 +59,9 @@ def use_compilation_cache(folder: str | os.PathLike[str]) -> None:
 
     Args:
         folder: where the programs are kept; it is made if it is not there.
+
+    >>> import tempfile, funcnet as fn
+    >>> fn.use_compilation_cache(tempfile.mkdtemp())  # or a folder that stays, such as "~/.cache/funcnet"
 
     """
     path = pathlib.Path(folder).expanduser()

@@ -22,6 +22,12 @@ class Uniform:
         low: the least value.
         high: the largest value.
 
+    >>> import funcnet as fn
+    >>> base = fn.Experiment(fn.mlp(8, 2, dropout=0.1), fn.SoftmaxCrossEntropy(), fn.Adam(0.01))
+    >>> trials = fn.sample(base, {"network.layers.2.rate": fn.Uniform(0.0, 0.5)}, 20, seed=0)
+    >>> all(0.0 <= trial.network.layers[2].rate <= 0.5 for trial in trials)
+    True
+
     """
 
     low: Number = number()
@@ -71,6 +77,10 @@ class Integers:
     Args:
         low: the least value.
         high: one more than the largest value.
+
+    >>> import numpy as np, funcnet as fn
+    >>> fn.Integers(2, 5).draw(np.asarray([0.0, 0.5, 0.99]))
+    [2, 3, 4]
 
     """
 

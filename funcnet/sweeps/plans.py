@@ -43,6 +43,13 @@ class Plan:
         devices: how many devices share the lanes.
         hint: what would make it faster, in words, or nothing.
 
+    >>> import numpy as np, funcnet as fn
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), batch_size=None)
+    >>> ahead = fn.plan(fn.grid(line, {"seed": [0, 1, 1]}), train=(x, 3 * x + 1), calibrate=False)
+    >>> ahead.trials, ahead.duplicates, len(ahead.programs), ahead.flops > 0
+    (2, 1, 1, True)
+
     """
 
     programs: tuple[Program, ...]

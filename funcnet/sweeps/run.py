@@ -43,6 +43,16 @@ class SweepInterrupted(KeyboardInterrupt):
         message: what is said.
         results: the table, which is an attribute of the exception.
 
+    >>> import numpy as np, funcnet as fn
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), batch_size=None)
+    >>> try:
+    ...     results = fn.sweep([line], (x, 3 * x + 1), progress=False)
+    ... except fn.SweepInterrupted as stopped:  # Ctrl-C
+    ...     results = stopped.results
+    >>> len(results)
+    1
+
     """
 
     def __init__(self, message: str, results: Results) -> None:

@@ -22,7 +22,20 @@ POLL_SECONDS = 0.1  # between two looks for Ctrl-C
 
 
 class SweepFailed(RuntimeError):
-    """An executor lost a chunk; `results` holds the rows that are there, the others as "waiting"."""
+    """An executor lost a chunk; `results` holds the rows that are there, the others as "waiting".
+
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> import numpy as np, funcnet as fn
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), batch_size=None)
+    >>> with ThreadPoolExecutor(2) as pool:
+    ...     try:
+    ...         results = fn.sweep([line], (x, 3 * x + 1), progress=False, executor=pool, timeout=600)
+    ...     except fn.SweepFailed as failed:  # a worker died, or took too long
+    ...         results = failed.results
+    >>> len(results)
+    1
+    """
 
     results: Any = None
 

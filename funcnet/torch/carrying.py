@@ -135,6 +135,12 @@ def to_torch(
         ValueError: where `like` differs; the message names the first entry that does.
         TypeError: for layers that PyTorch's weights have no rule for.
 
+    >>> import torch, jax, funcnet as fn
+    >>> network = fn.mlp(4, 2)
+    >>> state = fn.to_torch(network, network.init(jax.random.key(0), (3,)))
+    >>> {name: tuple(tensor.shape) for name, tensor in state.items()}
+    {'0.weight': (4, 3), '0.bias': (4,), '2.weight': (2, 4), '2.bias': (2,)}
+
     """
     torch = import_extra("torch", "torch")
     arrays = written(network, params, in_shape, like, order)

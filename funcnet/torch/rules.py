@@ -43,6 +43,10 @@ def read(layer: Any, entries: StateDict) -> Any:
         layer: the layer that the module becomes.
         entries: the module's arrays by the last parts of their names.
 
+    >>> import funcnet as fn, funcnet.torch
+    >>> funcnet.torch.read.dispatch(fn.Dense) is funcnet.torch.read.dispatch(object)  # Dense has a rule, an object none
+    False
+
     """
     raise NotImplementedError
 
@@ -54,6 +58,10 @@ def write(layer: Any, params: Any) -> Mapping[str, Any]:
     Args:
         layer: the layer.
         params: its parameters.
+
+    >>> import numpy as np, funcnet as fn, funcnet.torch
+    >>> {name: array.shape for name, array in funcnet.torch.write(fn.RMSNorm(), {"scale": np.ones(3)}).items()}
+    {'weight': (3,)}
 
     """
     raise NotImplementedError

@@ -41,6 +41,12 @@ class Run:
         state: what the run carries, from which training can go on.
         extra: what was kept with the run when it was saved.
 
+    >>> import funcnet as fn
+    >>> x, y = fn.data.moons(samples=100)
+    >>> run = fn.train(fn.Experiment(fn.mlp(8, 2), fn.SoftmaxCrossEntropy(), fn.Adam(0.1)), (x, y), progress=False)
+    >>> run.epochs, run.stopped, run.history["train_loss"].shape, run.labels(x).shape
+    (20, 'epochs', (20,), (100,))
+
     """
 
     experiment: Experiment
@@ -171,6 +177,15 @@ def finish(
 
     Raises:
         ValueError: without `history` after more epochs than a state holds.
+
+    >>> import jax, jax.numpy as jnp, funcnet as fn
+    >>> from funcnet.training.state import Data
+    >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), batch_size=None, epochs=10)
+    >>> data = Data(jnp.ones((4, 1)), jnp.full((4, 1), 3.0))
+    >>> state = jax.jit(fn.advance)(line, fn.begin(line, data), data, 10)
+    >>> run = fn.finish(line, state)
+    >>> run.epochs, run.stopped
+    (10, 'epochs')
 
     """
     epochs, bad, reason = int(state.epoch), int(state.first_bad_step), int(state.reason)

@@ -46,6 +46,13 @@ def begin(experiment: Experiment, data: Data, start: Any = None) -> State:
     Returns:
         A `State`.
 
+    >>> import jax.numpy as jnp, funcnet as fn
+    >>> from funcnet.training.state import Data
+    >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5))
+    >>> state = fn.begin(line, Data(jnp.ones((4, 2)), jnp.ones((4, 1))))
+    >>> print(state.params["kernel"].shape, state.epoch)
+    (2, 1) 0
+
     """
     params = as_layer(experiment.network).init(
         fold(from_seed(experiment.seed), 0), shapes_of(features(experiment, data.x)), real_dtype(experiment)
@@ -98,6 +105,14 @@ def advance(experiment: Experiment, state: State, data: Data, until: Any) -> Sta
 
     Returns:
         The next `State`.
+
+    >>> import jax, jax.numpy as jnp, funcnet as fn
+    >>> from funcnet.training.state import Data
+    >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), batch_size=None, epochs=10)
+    >>> data = Data(jnp.ones((4, 1)), jnp.full((4, 1), 3.0))
+    >>> state = jax.jit(fn.advance)(line, fn.begin(line, data), data, 5)  # one program, as often as you like
+    >>> print(state.epoch)
+    5
 
     """
     last = jnp.minimum(jnp.asarray(until, jnp.int32), jnp.asarray(experiment.epochs, jnp.int32))

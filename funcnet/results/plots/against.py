@@ -35,6 +35,15 @@ def metric_against(results: Trials, metric: str, path: str, by: str | None = Non
         path: the column of a field that varies.
         by: another one: a line for each of its values, through the best of all else, each point a mean over seeds.
 
+    >>> import matplotlib
+    >>> import numpy as np, funcnet as fn
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), batch_size=None, epochs=10)
+    >>> trials = fn.grid(line, {"optimizer.learning_rate": [0.01, 0.5], "seed": range(3)})
+    >>> results = fn.sweep(trials, (x, 3 * x + 1), progress=False)
+    >>> results.plot_metric_against("train_loss", "optimizer.learning_rate").axes[0].get_xlabel()
+    'optimizer.learning_rate'
+
     """
     if by is not None:
         return best_settings(results, metric, path, by)

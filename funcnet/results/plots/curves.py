@@ -22,6 +22,15 @@ def learning_curves(results: Trials, metric: str | None = None, by: str | None =
         metric: a column of the history; None for validation loss if there is one, else train loss.
         by: a column of the table that varies.
 
+    >>> import matplotlib
+    >>> import numpy as np, funcnet as fn
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), batch_size=None, epochs=10)
+    >>> trials = fn.grid(line, {"optimizer.learning_rate": [0.01, 0.5], "seed": range(3)})
+    >>> results = fn.sweep(trials, (x, 3 * x + 1), progress=False)
+    >>> results.plot_learning_curves("train_loss", by="optimizer.learning_rate").axes[0].get_xlabel()
+    'epoch'
+
     """
     if by is not None:
         require_name(by, results.fields(), "by must be a field that varies")

@@ -23,6 +23,15 @@ def heat_map(results: Trials, metric: str, x: str, y: str) -> Any:
         x: the field across.
         y: the field upwards.
 
+    >>> import matplotlib
+    >>> import numpy as np, funcnet as fn
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), batch_size=None, epochs=10)
+    >>> trials = fn.grid(line, {"optimizer.learning_rate": [0.01, 0.5], "seed": range(3)})
+    >>> results = fn.sweep(trials, (x, 3 * x + 1), progress=False)
+    >>> results.plot_heat_map("train_loss", "optimizer.learning_rate", "seed").axes[0].get_ylabel()
+    'seed'
+
     """
     across, values, sound, failed = columns_of(results, metric, x)
     upward = columns_of(results, metric, y)[0]

@@ -20,6 +20,15 @@ def parallel_coordinates(results: Trials, metric: str) -> Any:
         results: of a sweep.
         metric: a column that was measured.
 
+    >>> import matplotlib
+    >>> import numpy as np, funcnet as fn
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), batch_size=None, epochs=10)
+    >>> trials = fn.grid(line, {"optimizer.learning_rate": [0.01, 0.5], "seed": range(3)})
+    >>> results = fn.sweep(trials, (x, 3 * x + 1), progress=False)
+    >>> len(results.plot_parallel_coordinates("train_loss").axes)
+    1
+
     """
     varying = results.telling_fields()
     fields = [name for name in varying if name.rsplit(".", 1)[-1] not in ("seed", "data_seed")]

@@ -1,40 +1,26 @@
-r"""A study of Optuna whose trials run in lanes: asked for in batches, trained by one sweep, told back.
-
-    ask        as many trials as there are lanes; `build(trial)` suggests their numbers and returns an experiment
-    train      `fn.sweep` of the batch: experiments of one structure are one program, compiled in the first batch
-    report     a metric epoch by epoch, as intermediate values
-    tell       COMPLETE with the metric at the best epoch; PRUNED where halving or the study's pruner ended the trial;
-               FAIL where it diverged
-
-Samplers, storages, dashboards, plots and importances work as they do with `study.optimize`, which would train one trial
-after the other. A sampler that learns sees the outcomes of earlier batches: of those of its own batch it knows nothing,
-which is what lanes cost (`TPESampler(constant_liar=True)` keeps the trials of a batch apart).
-"""
+r"""The batches of a study: asked for, trained by one sweep, told back; and its pruner, asked between epochs."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from funcnet.errors import abridged, describe, near_misses, raise_error, shown, whole_number
+from funcnet.errors import describe, near_misses, raise_error, shown, whole_number
 from funcnet.extras import import_extra
 from funcnet.metrics import lower_is_better
 from funcnet.records import canonical, choice, record
 from funcnet.results.table import Results
-from funcnet.results.varying import judged_apart, varying_fields
+from funcnet.results.varying import judged_apart
 from funcnet.sweeps.devices import checked_devices
-from funcnet.sweeps.distributions import Choice, Integers, LogUniform, Uniform, listed
 from funcnet.sweeps.halving import Halving
 from funcnet.sweeps.run import SweepInterrupted, sweep
-from funcnet.sweeps.space import grid
 from funcnet.training.describe import describe_experiment, hashes
 from funcnet.training.experiment import Experiment
 from funcnet.training.state import columns
 
 Build = Callable[[Any], Experiment]
 ENDS = ("stopped", "epochs", "best_epoch", "seconds")  # of a row, kept with its trial
-PLAIN = (type(None), bool, int, float, str)  # what Optuna stores as a choice
 
 
 def optimize(
@@ -77,6 +63,16 @@ def optimize(
         ValueError, TypeError: before a trial runs: for a study of another direction, a metric that is not measured.
         Exception: what `build` or the sweep raises; the trials of its batch are told as FAIL.
         SweepInterrupted: after Ctrl-C; trials that had ended are told, the others are FAIL.
+
+    >>> import optuna, numpy as np, funcnet as fn, funcnet.optuna
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> line = fn.Experiment(fn.Dense(1), fn.MeanSquaredError(), fn.SGD(0.5), batch_size=None, epochs=10)
+    >>> def build(trial):
+    ...     return fn.replace(line, {"optimizer.learning_rate": trial.suggest_float("rate", 0.01, 1.0, log=True)})
+    >>> study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    >>> funcnet.optuna.optimize(study, build, (x, 3 * x + 1), n_trials=8, lanes=4, progress=False)
+    >>> len(study.trials), study.best_value < 0.01
+    (8, True)
 
     """
     optuna = import_extra("optuna", "optuna")
@@ -227,67 +223,3 @@ def _check_experiments(experiments: Any, metric: str, validated: bool, first: Ex
     if part := judged_apart(metric, [first or experiments[0], *experiments]):
         must, arrived = f"{metric} must mean the same in all trials", f"their experiments differ in {part}"
         raise_error(must, arrived, 'metric="validation_accuracy", or another that is not the loss')
-
-
-def from_space(experiment: Experiment, space: Mapping[Any, Any]) -> Build:
-    r"""Return a function that builds a trial's experiment: what all have in common, with suggestions at some paths.
-
-    `build(study.best_trial)` gives the best experiment, to be trained once more.
-
-    Args:
-        experiment: what all trials have in common.
-        space: dotted paths as for `fn.sample`, each with `Uniform`, `LogUniform`, `Integers`, `Choice` without weights,
-            a list, or a distribution of Optuna. Choices that Optuna cannot store, such as networks, have names there.
-
-    Raises:
-        ValueError, TypeError: when a path leads nowhere, or a value does not fit.
-
-    """
-    optuna = import_extra("optuna", "optuna")
-    if not isinstance(space, Mapping):
-        must, attempt = "a space must be a dict from paths to values", '{"seed": range(4)}'
-        raise_error(must, f"got {describe(space)}", attempt, TypeError)
-    suggesters = {key: _suggester(experiment, key, own, optuna.distributions) for key, own in space.items()}
-    grid(experiment, {key: [example] for key, (example, _) in suggesters.items()})
-
-    def build(trial: Any) -> Experiment:
-        return grid(experiment, {key: [suggest(trial)] for key, (_, suggest) in suggesters.items()})[0]
-
-    return build
-
-
-def _suggester(experiment: Experiment, key: Any, given: Any, kinds: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Return a value of a path, and the function that has a trial suggest one."""
-    name = ", ".join(map(str, key)) if isinstance(key, tuple) else str(key)
-    if isinstance(given, (Uniform, LogUniform)):
-        log = isinstance(given, LogUniform)
-        return given.low, lambda trial: trial.suggest_float(name, given.low, given.high, log=log)
-    if isinstance(given, Integers):
-        return given.low, lambda trial: trial.suggest_int(name, given.low, given.high - 1)
-    if isinstance(given, kinds.FloatDistribution):
-        return given.low, lambda trial: trial.suggest_float(name, given.low, given.high, step=given.step, log=given.log)
-    if isinstance(given, kinds.IntDistribution):
-        return given.low, lambda trial: trial.suggest_int(name, given.low, given.high, step=given.step, log=given.log)
-    if isinstance(given, Choice) and given.weights is not None:
-        attempt = "fn.Choice without weights, from which the sampler learns"
-        raise_error("choices of a study have no weights", f"{name} has some", attempt)
-    if isinstance(given, (Choice, kinds.CategoricalDistribution)):
-        values = list(given.values if isinstance(given, Choice) else given.choices)
-    else:
-        values = listed(given, f"the values of {name}")
-    names = _names(experiment, key, values)
-    return values[0], lambda trial: values[names.index(trial.suggest_categorical(name, names))]
-
-
-def _names(experiment: Experiment, key: Any, values: Sequence[Any]) -> list[Any]:
-    """Return what Optuna stores for each choice: itself, or the name that tables of results give it."""
-    if all(isinstance(value, PLAIN) for value in values) and len(set(values)) == len(values):
-        return list(values)
-    table = varying_fields(grid(experiment, {key: values})) if isinstance(key, str) else {}
-    whole = table.pop(key, None)
-    if whole is not None and len(set(whole.tolist())) == len(values):
-        return list(map(str, whole.tolist()))
-    apart = {path.removeprefix(f"{key}."): column for path, column in table.items()}
-    names = [", ".join(f"{path}={column[i]}" for path, column in apart.items()) for i in range(len(values))]
-    names = names if apart else [abridged(str(value)) for value in values]
-    return names if len(set(names)) == len(names) else [f"{i}: {name}" for i, name in enumerate(names)]
