@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from funcnet import activations, data, layers, losses, metrics, optimizers, regularizers, schedules
+from funcnet.caching import use_compilation_cache
 from funcnet.checking import check
 from funcnet.costs import Cost, cost
 from funcnet.generation import generate
@@ -29,7 +30,6 @@ from funcnet.sweeps import (
     sample,
     sweep,
     sweep_folds,
-    use_compilation_cache,
     use_cores,
 )
 from funcnet.tracing import trace

@@ -12,6 +12,7 @@ import sys
 import tomllib
 import warnings
 
+import jax
 import pytest
 
 import funcnet

@@ -6,11 +6,13 @@ python -m experiments.benchmarks --toy                   does everything run? pr
 """
 
 import argparse
+import os
 import time
 
 
 def main() -> None:
     """Run what the command line asks for."""
+    os.environ["FUNCNET_CACHE"] = "off"  # compiling is measured, by fresh processes too
     # Imported here alone: fresh processes import this module, and some measure what an import costs.
     from experiments.benchmarks import page
 

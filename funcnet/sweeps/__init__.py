@@ -1,6 +1,6 @@
 r"""Sweeps: thousands of experiments in a few compiled programs."""
 
-from funcnet.sweeps.devices import use_compilation_cache, use_cores
+from funcnet.sweeps.devices import use_cores
 from funcnet.sweeps.distributions import Choice, Integers, LogUniform, Uniform
 from funcnet.sweeps.folds import sweep_folds
 from funcnet.sweeps.halving import Halving
@@ -26,6 +26,5 @@ __all__ = [
     "sample",
     "sweep",
     "sweep_folds",
-    "use_compilation_cache",
     "use_cores",
 ]

@@ -2,7 +2,6 @@ r"""The devices that a sweep runs on."""
 
 import math
 import os
-import pathlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -49,26 +48,6 @@ def available_cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not every system lets a process keep to some cores
         return os.cpu_count() or 1
-
-
-def use_compilation_cache(folder: str | os.PathLike[str]) -> None:
-    """Keep compiled programs in a folder, so that a new process starts the same sweep without compiling again.
-
-    Processes may share the folder. JAX does not lock it: a process that reads a program while another writes it warns
-    `Error reading persistent compilation cache entry` and compiles that program itself.
-
-    Args:
-        folder: where the programs are kept; it is made if it is not there.
-
-    >>> import tempfile, funcnet as fn
-    >>> fn.use_compilation_cache(tempfile.mkdtemp())  # or a folder that stays, such as "~/.cache/funcnet"
-
-    """
-    path = pathlib.Path(folder).expanduser()
-    path.mkdir(parents=True, exist_ok=True)
-    jax.config.update("jax_compilation_cache_dir", str(path))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def checked_devices(devices: Any) -> tuple[jax.Device, ...]:

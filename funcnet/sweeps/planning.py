@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from funcnet.caching import keep_programs
 from funcnet.sweeps.checks import Job, checked_job
 from funcnet.sweeps.chunks import Trial, groups
 from funcnet.sweeps.devices import idle_cores_hint
@@ -62,6 +63,7 @@ def plan(
     1 100
 
     """
+    keep_programs()
     if isinstance(experiments, Experiment):
         return plan_run(experiments, train, validation, devices, calibrate)
     flags, counts = {"calibrate": calibrate, "own_order": own_order}, {"lanes": lanes}

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from funcnet.caching import keep_programs
 from funcnet.errors import describe, raise_error
 from funcnet.interrupts import stop_requests
 from funcnet.results.table import Results
@@ -124,6 +125,7 @@ def sweep(
     0.5 [1.]
 
     """
+    keep_programs()
     flags, counts = {"progress": progress, "own_order": own_order}, {"lanes": lanes, "segment": segment}
     sets = train, validation, test
     job = checked_job(experiments, sets, devices, halving=halving, keep=keep, flags=flags, counts=counts, start=start)

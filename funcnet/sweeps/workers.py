@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from funcnet.caching import keep_programs
 from funcnet.errors import describe, raise_error
 from funcnet.sweeps.chunks import Trial
 from funcnet.sweeps.engine import Engine, Interrupted, Options
@@ -115,6 +116,7 @@ def run_part(
     interrupted: Callable[[], bool] = lambda: False,
 ) -> list[Finished]:
     """Run some trials of one structure to their ends: what a worker of an executor does."""
+    keep_programs()
     with jax.enable_x64(wide):
         data, test = jax.tree.map(jnp.asarray, arrays)
         found: list[Finished] = []

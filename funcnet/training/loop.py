@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from funcnet.caching import keep_programs
 from funcnet.errors import raise_error
 from funcnet.interrupts import stop_requests
 from funcnet.layers.activate import as_layer
@@ -78,6 +79,7 @@ def train(
     3.0 epochs
 
     """
+    keep_programs()
     given = experiment
     if start is not None and resume is not None:
         raise_error("a run has one beginning", "got start and resume", "one of them")
