@@ -61,7 +61,8 @@ def keep_programs() -> None:
         return
     _decided.set()
     wanted = os.environ.get("FUNCNET_CACHE", "")
-    taken = jax.config.jax_compilation_cache_dir is not None or not jax.config.jax_enable_compilation_cache
+    values = jax.config.values
+    taken = values["jax_compilation_cache_dir"] is not None or not values["jax_enable_compilation_cache"]
     if taken or wanted.lower() in ("off", "0", "no", "false"):
         return
     folder = (pathlib.Path(wanted).expanduser() if wanted else user_folder()) / kind_of_machine()

@@ -89,6 +89,7 @@ def network_on(devices):
     return run.history, np.asarray(run.params[0]["kernel"])
 
 
+@pytest.mark.every
 def test_two_processes_share_one_mesh(tmp_path):
     """Two processes that `jax.distributed` has joined run one sweep, and train one network, as one process does."""
     with socket.socket() as free:

@@ -223,6 +223,7 @@ print(run.epochs, run.stopped, float(run.history["train_loss"].sum()).hex(), ker
 """
 
 
+@pytest.mark.every
 def test_kill_9_loses_nothing(tmp_path):
     """Killed at random moments and called again, a run ends in the bits of the run that was not."""
     script = tmp_path / "train.py"

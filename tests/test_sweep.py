@@ -19,7 +19,7 @@ from funcnet.sweeps.lanes import programs_for
 from funcnet.sweeps.progress import SweepProgress
 from funcnet.sweeps.store import Store
 from funcnet.training.loop import prepare
-from tests.helpers import compiled
+from tests.helpers import compiled, sampled
 
 RNG = np.random.default_rng(3)
 X = RNG.standard_normal((50, 6)).astype(np.float32)
@@ -113,7 +113,8 @@ def test_one_program_per_structure():
 
 @pytest.mark.parametrize(
     ("changes", "columns"),
-    [
+    sampled(
+        [
         ({}, True),
         ({"network": fn.Chain(fn.Dense(5), fn.tanh, fn.Dropout(0.3), fn.Dense(3))}, True),
         ({"regularizer": fn.L1(0.01)}, True),
@@ -121,7 +122,9 @@ def test_one_program_per_structure():
         ({"optimizer": fn.CoordinateDescent(0.1, order="greedy")}, False),
         ({"optimizer": fn.ClipByNorm(fn.SGD(0.1, momentum=0.9), 1.0)}, True),
         ({"optimizer": fn.AdamW(0.01), "stopping": fn.EarlyStopping(2)}, True),
-    ],
+        ],
+        lambda row: not row[1] or not row[0],
+    ),
 )
 def test_lanes_equal_train(changes, columns):
     """In columns or in rows, with dropout, penalties and wrappers, a lane computes what `train` does."""
@@ -342,6 +345,7 @@ def killed_trials():
     return fn.grid(base, {"seed": range(14 * KILLS + 14), "optimizer.learning_rate": [0.01, 0.1]})
 
 
+@pytest.mark.every
 def test_kill_9_loses_nothing(tmp_path):
     """Killed at random moments and started again each time, the table is that of an uninterrupted sweep.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from tests.helpers import quick
+from tests.helpers import quick, sampled
 
 KEY = jax.random.key(3)
 
@@ -17,7 +17,7 @@ def drawn(network, time, rng):
     return jax.tree.map(lambda a: a + 0.3 * rng.normal(size=a.shape), params)
 
 
-@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("tied", sampled([True, False], lambda tied: not tied))
 def test_gradients_of_the_whole_network(tied, rng):
     """All gradients as automatic differentiation of the same forward, with dropout and without; later tokens unseen."""
     options = {"dropout": 0.2} if tied else {"groups": 2, "rotary": True, "hidden": 5, "tied": False}

@@ -8,7 +8,7 @@ import pytest
 import funcnet as fn
 from funcnet import losses
 from funcnet.losses import as_loss
-from tests.helpers import quick
+from tests.helpers import quick, sampled
 
 REDUCTIONS = ("mean", "sum", "none")
 CLASSES = 4
@@ -172,7 +172,7 @@ def test_a_weight_may_stop_at_any_axis(rng, name):
             rule(jnp.asarray(prediction), jnp.asarray(target), np.ones(bad))
 
 
-@pytest.mark.parametrize("scale", [2.0**-120, 2.0**60, 2.0**124, 1e-300, 1e300])
+@pytest.mark.parametrize("scale", sampled([2.0**-120, 2.0**60, 2.0**124, 1e-300, 1e300], lambda scale: scale < 1e-100))
 def test_weights_are_relative(rng, scale):
     """Sums of weights that leave float32's range: the mean is the same to the bit where the scale is a power of two."""
     prediction, target = (jnp.asarray(rng.normal(size=(7, 2)), jnp.float32) for _ in range(2))
@@ -204,7 +204,7 @@ def test_class_weights_are_relative(rng, scale):
     assert 0.1 < total < 100
 
 
-@pytest.mark.parametrize("classes", [2, 256, 300])
+@pytest.mark.parametrize("classes", sampled([2, 256, 300], lambda classes: classes == 256))
 def test_labels_of_any_dtype(classes):
     """Labels keep their value however few bits they have; log K at equal logits, and the gradient at the label."""
     dtypes = (np.bool_, np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)

@@ -31,7 +31,7 @@ WHAT = {
 }
 
 
-def data(name: str, steps: int = STEPS) -> tuple[np.ndarray, np.ndarray]:
+def data(name: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Return inputs and labels of so many batches."""
     rng, samples = np.random.default_rng(0), steps * BATCH[name]
     if name == "GPT":
@@ -51,29 +51,29 @@ def network(name: str) -> Any:
     return fn.Chain(*parts)
 
 
-def ours(options: tuple[str, int]) -> tuple[float, Callable[[], float]]:
+def ours(options: tuple[str, int, int]) -> tuple[float, Callable[[], float]]:
     """Train by `fn.train` on so many devices; the first epoch, which compiles, is not counted."""
-    name, devices = options
+    name, devices, steps = options
     experiment = fn.Experiment(network(name), fn.SoftmaxCrossEntropy(), fn.Adam(1e-3), batch_size=BATCH[name], epochs=2)
-    both = data(name)
+    both = data(name, steps)
 
     def run(epochs: int = 2) -> float:
         start = time.perf_counter()
         again = fn.replace(experiment, {"epochs": epochs})
         fn.train(again, both, progress=False, devices=jax.local_devices()[:devices])
-        return (time.perf_counter() - start) / (epochs * STEPS)
+        return (time.perf_counter() - start) / (epochs * steps)
 
-    compiling = run() * 2 * STEPS
+    compiling = run() * 2 * steps
     return compiling, run
 
 
-def automatic(options: tuple[str, int]) -> tuple[float, Callable[[], float]]:
+def automatic(options: tuple[str, int, int]) -> tuple[float, Callable[[], float]]:
     """Train by `jax.grad` and Optax: one compiled step, a loop in Python, as Flax's manual has it."""
     import optax
 
-    name, _ = options
-    x, y = data(name)
-    batches = [(jnp.asarray(a), jnp.asarray(b)) for a, b in zip(np.split(x, STEPS), np.split(y, STEPS), strict=True)]
+    name, _, steps = options
+    x, y = data(name, steps)
+    batches = [(jnp.asarray(a), jnp.asarray(b)) for a, b in zip(np.split(x, steps), np.split(y, steps), strict=True)]
     shapes = x.shape[1:]
     params = network(name).init(jax.random.key(0), shapes)
     optimizer = optax.adam(1e-3)
@@ -95,9 +95,9 @@ def automatic(options: tuple[str, int]) -> tuple[float, Callable[[], float]]:
         for x, y in batches:
             params, state, _ = step(params, state, x, y)
         jax.block_until_ready(params)
-        return (time.perf_counter() - start) / STEPS
+        return (time.perf_counter() - start) / steps
 
-    return run() * STEPS, run
+    return run() * steps, run
 
 
 def _convolutions(params: Any, x: Any) -> Any:
@@ -127,15 +127,15 @@ def _gpt(params: Any, tokens: Any) -> Any:
 PLAIN: dict[str, Callable[[Any, Any], Any]] = {"convolutions": _convolutions, "GPT": _gpt, "LSTM": _lstm}
 
 
-def in_torch(options: tuple[str, int]) -> tuple[float, Callable[[], float]]:
+def in_torch(options: tuple[str, int, int]) -> tuple[float, Callable[[], float]]:
     """Train in PyTorch on all threads."""
     import torch
 
     from experiments.benchmarks.peers.torch_layers import module
 
-    name, threads = options
+    name, threads, steps = options
     torch.set_num_threads(threads)
-    x, y = (torch.from_numpy(a) for a in data(name))
+    x, y = (torch.from_numpy(a) for a in data(name, steps))
     if name == "convolutions":
         x = x.permute(0, 3, 1, 2).contiguous()
     model = module(name)
@@ -149,20 +149,20 @@ def in_torch(options: tuple[str, int]) -> tuple[float, Callable[[], float]]:
             found = model(x[i : i + size].long() if name == "GPT" else x[i : i + size])
             criterion(found.flatten(0, -2), y[i : i + size].long().flatten()).backward()
             optimizer.step()
-        return (time.perf_counter() - start) / STEPS
+        return (time.perf_counter() - start) / steps
 
-    return run() * STEPS, run
+    return run() * steps, run
 
 
 def measure(toy: bool) -> dict[str, Any]:
     """Race the contestants of each network."""
-    found = {}
+    found, steps = {}, 1 if toy else STEPS
     for name in list(BATCH)[:1] if toy else BATCH:
         sides = {
-            "funcnet": (ours, (name, 1)),
-            f"funcnet, {cores()} devices": (ours, (name, cores())),
-            "optax": (automatic, (name, 1)),
-            "torch": (in_torch, (name, cores())),
+            "funcnet": (ours, (name, 1, steps)),
+            f"funcnet, {cores()} devices": (ours, (name, cores(), steps)),
+            "optax": (automatic, (name, 1, steps)),
+            "torch": (in_torch, (name, cores(), steps)),
         }
         with surroundings({"JAX_NUM_CPU_DEVICES": str(cores())}):
             running = {side: Process(serve, make, options) for side, (make, options) in sides.items()}
