@@ -9,7 +9,7 @@ import tempfile
 import threading
 
 # Nearly all of the suite's time is compiling, and most programs run once: little is optimised. What a user's process
-# does is run by the pages of the documentation that need one of their own, by the studies and by the main job.
+# does is run by the pages of the documentation that need one of their own, by two tests of bits, and by the main job.
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0"
