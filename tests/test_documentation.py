@@ -49,12 +49,14 @@ MODULES = ["funcnet"] + [
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_docstrings(name, as_users_run_it):
     """Run the examples of one module; those that import what is not there are named as skipped."""
-    runner, absent = doctest.DocTestRunner(), []
+    runner, absent, kept = doctest.DocTestRunner(), [], jax.config.jax_compilation_cache_dir
     for example in doctest.DocTestFinder().find(importlib.import_module(name)):
         if missing := {module for module in imported(example) if importlib.util.find_spec(module) is None}:
             absent.append(f"{example.name} needs {', '.join(sorted(missing))}")
         else:
             assert runner.run(example).failed == 0
+    if jax.config.jax_compilation_cache_dir != kept:  # one example turns to a folder of its own
+        funcnet.use_compilation_cache(kept)
     if absent:
         pytest.skip("; ".join(absent))
 
