@@ -215,7 +215,7 @@ def show(numbers: dict[str, Any]) -> str:
         A step of training on random data, float32, Adam, in milliseconds: medians of {TURNS} turns of {STEPS} steps
         (two epochs of as many for `fn.train`, whole calls). `optax` is `jax.grad` of the plain network with Optax in
         one compiled step; `torch` is eager PyTorch on all threads. A device is a core. The last column is the first
-        turn, which compiles, in seconds.
+        turn, in seconds, in which all contestants compile at once.
     """)
     head = ["network", "who", "a step, ms", "time / ours on one device", "first turn, s"]
     return Table(caption, head, rows).markdown()

@@ -8,7 +8,7 @@ from experiments.benchmarks import machine
 from experiments.benchmarks.timing import say
 from experiments.benchmarks.why import why
 from experiments.benchmarks.words import prose
-from experiments.study import DOCS, Table, plain
+from experiments.study import DOCS, Table, plain, show
 
 GROUPS = ("training", "layers", "models", "backward", "elementwise", "compiling", "sweep", "linear", "search")
 RECORD, PAGE = DOCS / "records" / "benchmarks.json", DOCS / "benchmarks.md"
@@ -54,6 +54,8 @@ def write(record: dict[str, Any]) -> None:
     PAGE.write_text(page(record))
     if "layers" in record:
         group("layers").draw(record["layers"]["numbers"], CHART)
+    if "models" in record:
+        show("reproductions/characters")  # its page has a time from here
 
 
 def page(record: dict[str, Any]) -> str:

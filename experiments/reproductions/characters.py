@@ -77,7 +77,9 @@ def measure(small):
 
 
 def tables(numbers):
-    """Show the losses."""
+    """Show the losses, and the time of a step as the benchmarks have it."""
+    from experiments.benchmarks.page import read
+
     rows = [("uniform", float(np.log(numbers["kinds"])), np.log2(numbers["kinds"]))]
     for order, loss in enumerate(numbers["counted"]):
         rows.append(
@@ -85,7 +87,23 @@ def tables(numbers):
         )
     rows.append(("transformer", numbers["last_validation"], numbers["last_validation"] / np.log(2)))
     rows = [(name, f"{nats:.3f}", f"{bits:.3f}") for name, nats, bits in rows]
-    return [Table("Loss on the nine validation chapters.", ("model", "nats a character", "bits a character"), rows)]
+    losses = Table("Loss on the nine validation chapters.", ("model", "nats a character", "bits a character"), rows)
+    names = {
+        "funcnet": "`fn.train`, one device",
+        "optax": "`jax.grad` and Optax, as Flax compiles it",
+        "torch": "PyTorch, all threads",
+    }
+    times = read()["models"]["numbers"]["GPT"]["times"]
+    steps = [
+        (who, f"{1e3 * times[side]['seconds']:.0f}", f"{times[side]['ratio']:.2f}")
+        for side, who in names.items()
+        if side in times
+    ]
+    caption = (
+        "The time of a step beside other libraries, 65 characters and plain Adam, in turns on a machine that did "
+        "nothing else: from the [benchmarks](../benchmarks.md#networks-of-layers)."
+    )
+    return [losses, Table(caption, ("who", "a step, ms", "time / ours"), steps)]
 
 
 def draw(numbers):
@@ -110,6 +128,9 @@ def draw(numbers):
 
 def verdict(numbers):
     """Say what follows."""
+    from experiments.benchmarks.page import read
+
+    step = read()["models"]["numbers"]["GPT"]["times"]["funcnet"]["seconds"]
     last, best = numbers["last_validation"], min(numbers["counted"])
     order = numbers["counted"].index(best)
     texts = "\n\n".join(f"```text\n{sample}\n```" for sample in numbers["samples"])
@@ -122,6 +143,7 @@ def verdict(numbers):
         f"{numbers['last_test']:.2f}. The best that counting finds, after the last {order} characters, is {best:.2f}: "
         "so few steps teach the network words of three letters or so. "
         f"The 2,000 steps, with the losses of the curve and compiling, took {numbers['seconds']:.0f} s on two cores "
-        "that other work shared.\n\nHow it goes on after *The whale*, and after the heading of a chapter that there is "
+        "that other work shared; at the time of a step on a quiet machine, in the last table, they take "
+        f"{2000 * step:.0f} s.\n\nHow it goes on after *The whale*, and after the heading of a chapter that there is "
         f"not:\n\n{texts}"
     )
