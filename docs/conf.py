@@ -20,6 +20,7 @@ extensions = [
     "concepts",
     "docstrings",
     "mathml",
+    "pictures",
     "sources",
     "synonyms",
 ]

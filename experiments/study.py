@@ -1,7 +1,7 @@
 r"""What a study is: a module that measures something, and the page that shows what it found.
 
-A study is a module of `experiments` whose docstring is the top of its page (a title, a blank line, then MyST text: the
-question, what is measured and how), and that holds four functions of its numbers:
+A study is a module of `experiments` whose docstring is a title, a blank line, then MyST text: the claim as a quotation,
+if there is one, and what is measured and how. It holds four functions of its numbers:
 
     measure(small) -> numbers      a dict that JSON can hold, the same at every call; seconds stand under names that
                                    start with "seconds", since no two runs agree on them
@@ -21,6 +21,7 @@ import hashlib
 import importlib
 import inspect
 import io
+import itertools
 import json
 import math
 import pathlib
@@ -135,19 +136,27 @@ def record_of(name: str) -> dict[str, Any]:
 
 
 def page(name: str, study: Any, record: dict[str, Any]) -> str:
-    """Return the page of a study: its docstring, verdict, tables and picture."""
+    """Return the page of a study: the claim, the verdict, the picture; then findings, numbers, and how they were made.
+
+    The claim is what the docstring quotes first, the verdict the first words in bold.
+    """
     numbers, depth = record["full"], "../" * name.count("/")
     title, _, text = inspect.cleandoc(study.__doc__).partition("\n")
-    parts = [f"# {title.rstrip('.')}", study.verdict(numbers), text.strip()]
-    parts += [table.markdown() for table in study.tables(numbers)]
+    lines = text.strip().splitlines(keepends=True)
+    claim = "".join(itertools.takewhile(lambda line: line.startswith(">"), lines))
+    _, verdict, found = study.verdict(numbers).split("**", 2)
+    parts = [f"# {title.rstrip('.')}", claim.strip(), f"**{verdict}**"]
     if (DOCS / "images" / f"{name}.png").exists():
         parts.append(f"![{title.rstrip('.')}]({depth}images/{name}.png)")
+    parts += ["## What was found", found.strip()] if found.strip() else []
+    parts += ["## Numbers", *(table.markdown().strip() for table in study.tables(numbers))]
+    parts += ["## How it was measured", text.strip()[len(claim) :].strip()]
     source = f"experiments/{name}.py"
     parts.append(
         f"Made by `python -m experiments {name}` ([{source}]({depth}../{source})), {record['seconds']:.0f} s on "
         f"{record['machine']}; numbers in [{name}.json]({depth}records/{name}.json)."
     )
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def index(group: str) -> str:
@@ -156,8 +165,9 @@ def index(group: str) -> str:
     pages = [name for name in names() if name.startswith(f"{group}/") and (DOCS / f"{name}.md").exists()]
     rows = []
     for name in pages:
-        heading, result = (DOCS / f"{name}.md").read_text().split("\n\n")[:2]
-        rows.append((f"[{heading.removeprefix('# ')}]({name}.md)", f"**{result.split('**')[1]}**"))
+        heading, *rest = (DOCS / f"{name}.md").read_text().split("\n\n")
+        result = next(part for part in rest if part.startswith("**"))
+        rows.append((f"[{heading.removeprefix('# ')}]({name}.md)", result.replace("\n", " ")))
     parts = [f"# {title.rstrip('.')}", text.strip()]
     if pages:
         table = Table("", ("study", "result"), rows).markdown().strip()

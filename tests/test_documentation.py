@@ -7,6 +7,7 @@ import os
 import pathlib
 import pkgutil
 import re
+import signal
 import subprocess
 import sys
 import tomllib
@@ -96,6 +97,8 @@ def test_code_of_pages_runs(page, tmp_path, monkeypatch, as_users_run_it):
         pytest.importorskip(module)
     if page in LOUD:
         warnings.simplefilter("ignore")  # pytest sets the filters back
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell; a page presses Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.chdir(tmp_path)
     text = (ROOT / page).read_text()
     for name in ("sklearn", "pandas"):

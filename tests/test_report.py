@@ -1,15 +1,10 @@
 """Figures and the report: nothing hidden, nothing run, nothing loaded; and it sorts in a real browser."""
 
-import contextlib
 import html.parser
-import http.client
 import itertools
 import json
 import pathlib
 import re
-import shutil
-import subprocess
-import tempfile
 
 import numpy as np
 import pytest
@@ -19,6 +14,7 @@ from funcnet.results import report
 from funcnet.results.report import figures
 from funcnet.results.rows import Row
 from funcnet.results.table import Results
+from tests import browsing
 
 NAN = float("nan")
 BASE = fn.Experiment(fn.mlp(8, 3), fn.SoftmaxCrossEntropy(), fn.Adam(0.01), epochs=6)
@@ -331,57 +327,10 @@ def test_figures_name_near_misses():
 # -- the page in a browser --------------------------------------------------------------------------------
 
 
-QUIET = [f"--disable-{part}" for part in ("gpu", "quic", "background-networking", "component-update", "sync")]
-
-
-class Browser:
-    """A session of the WebDriver protocol: the few commands that a reader's hands need."""
-
-    def __init__(self, port, program, profile):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        arguments = ["--headless", "--no-sandbox", "--no-first-run", *QUIET, f"--user-data-dir={profile}"]
-        options = {"binary": program, "args": [*arguments, "--window-size=1400,1000"]}
-        wishes = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
-        self.path = "/session"
-        self.path += "/" + self.ask("POST", "", {"capabilities": {"alwaysMatch": wishes}})["sessionId"]
-
-    def ask(self, method, path, body=None):
-        self.connection.request(method, self.path + path, None if body is None else json.dumps(body))
-        answer = json.loads(self.connection.getresponse().read())["value"]
-        assert not (isinstance(answer, dict) and "error" in answer), answer
-        return answer
-
-    def run(self, script):
-        return self.ask("POST", "/execute/sync", {"script": script, "args": []})
-
-    def element(self, selector):
-        found = self.ask("POST", "/element", {"using": "css selector", "value": selector})
-        return "/element/" + next(iter(found.values()))
-
-    def click(self, selector):
-        self.ask("POST", self.element(selector) + "/click", {})
-
-    def type(self, selector, text):
-        self.ask("POST", self.element(selector) + "/value", {"text": text})
-
-
 @pytest.fixture
 def browser():
-    """A headless Chromium, driven by chromedriver; both are programs of the machine, not of Python."""
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("needs the programs chromium and chromedriver (in Debian: chromium chromium-driver)")
-    with contextlib.ExitStack() as stack:
-        profile = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
-        process = stack.enter_context(
-            subprocess.Popen([driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        )
-        stack.callback(process.terminate)
-        port = next(int(m[1]) for line in process.stdout if (m := re.search(r"successfully on port (\d+)", line)))
-        found = Browser(port, program, profile)
-        stack.callback(found.connection.close)
-        stack.callback(found.ask, "DELETE", "")
+    """A headless Chromium."""
+    with browsing.opened() as found:
         yield found
 
 
@@ -415,15 +364,13 @@ def visit(browser, found, folder, width=1400, names=None):
     """Open the report of results in a window of a width."""
     path = pathlib.Path(folder, "report.html")
     found.report(path, names)
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.ask("POST", "/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": size})
-    browser.ask("POST", "/url", {"url": path.as_uri()})
+    browser.resize(width)
+    browser.visit(path)
 
 
 def silent(browser):
     """Tell that the page loaded nothing and complained of nothing."""
-    complaints = [entry for entry in browser.ask("POST", "/se/log", {"type": "browser"}) if entry["level"] == "SEVERE"]
-    return browser.run("return performance.getEntriesByType('resource').length") == 0 and complaints == []
+    return browser.run("return performance.getEntriesByType('resource').length") == 0 and browser.complaints() == []
 
 
 def test_tables_sort_and_filter_in_a_browser(browser, tmp_path, monkeypatch):

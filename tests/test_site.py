@@ -15,6 +15,7 @@ import pytest
 import funcnet
 from funcnet import activations
 from funcnet.registry import public_names
+from tests import browsing
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
 FOLDERS = [
@@ -38,6 +39,17 @@ def extension(name):
 
 
 checks = extension("checks")
+
+# What is wider than the window, as far as the reader cannot scroll it, and pictures that are not there.
+CUT = """
+    const edge = document.documentElement.clientWidth + 1, found = [];
+    const scrolls = e => e && e !== document.body &&
+        (/auto|scroll/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+    for (const e of document.querySelectorAll(".content *"))
+        if (e.getBoundingClientRect().right > edge && !scrolls(e.parentElement)) found.push("wide: " + e.tagName);
+    for (const e of document.images) if (!e.naturalWidth) found.push("no picture: " + e.src);
+    if (document.scrollingElement.scrollWidth > edge) found.push("the page is wider than its window");
+    return [...new Set(found)];"""
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +133,12 @@ def test_the_search_finds_what_people_type(site):
 
     words = extension("synonyms").WORDS
     assert [(page, word) for page, said in words.items() for word in said.split() if page not in pages(word)] == []
-    typed = ["categorical", "checkpoint", "callback", "cnn", "gpu", "verbose", "pipeline", "embedding", "flax"]
-    assert [word for word in typed if not pages(word)] == []
+    typed = """
+        categorical checkpoint callback cnn gpu verbose pipeline embedding flax lstm early stopping confusion matrix
+        onnx resume dataloader epochs batch_size seed shuffle tensorboard wandb mlflow hdf5 transformer attention
+        freeze momentum scheduler warmup softmax dropout regression classification imbalanced augmentation onehot
+        missing predict save load summary parameters memory plot history multilabel"""
+    assert [word for word in typed.split() if not pages(word)] == []
 
 
 @needs_extra
@@ -163,3 +179,25 @@ def test_no_page_needs_a_network(site):
     assert sum(page.count("<math ") for page in pages) > 1000
     loaded = [re.findall(r'<(?:script|img|link|iframe)[^>]*(?:src|href)="(?:https?:)?//[^"]*"', page) for page in pages]
     assert [link for links in loaded for link in links if "canonical" not in link] == []
+
+
+@needs_extra
+def test_every_page_fits_a_phone(site):
+    """In a browser 390 px wide no page is wider, nothing but what scrolls by itself is cut, and nobody complains."""
+    pages = [path for path in sorted(site.rglob("*.html")) if path.relative_to(site).parts[0] != "files"]
+    one = next(path for path in sorted((site / "files").rglob("*.py.html")))  # the others are made alike
+    found = {}
+    with browsing.opened() as browser:
+        browser.resize(390)
+        for path in [*pages, one]:
+            browser.visit(path)
+            if said := [*browser.run(CUT), *browser.complaints()]:
+                found[str(path.relative_to(site))] = said
+        assert found == {}
+        wide = site / "wide.html"
+        head = '<meta name="viewport" content="width=device-width">'
+        wide.write_text(f'{head}<div class="content"><p style="width: 600px">wide</p></div><img src="gone.png">')
+        browser.visit(wide)
+        assert browser.run(CUT)[0] == "wide: P"
+        assert len(browser.run(CUT)) == 3
+        assert browser.complaints()

@@ -178,8 +178,8 @@ def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: li
                 new += [".. container:: formulas", "", *("    " + line for line in restructured(formulas))]
         if ready := instance_of(obj):
             new += [f"``fn.{ready}`` stands ready: it is ``{getattr(funcnet, ready)!r}``.", ""]
-    if what == "property":
-        new.insert(0, "")  # or napoleon takes what stands before a colon for a type
+    if what == "property":  # napoleon takes what stands before a colon for a type
+        new[0] = new[0].replace(": ", " – ", 1)
     lines[:] = new + restructured(rest)
 
 

@@ -70,8 +70,8 @@ def with_parameters(cls: type, text: str) -> str:
     lines = []
     for name in arguments_of(cls):
         if name in said and name in ranges:
-            words = said[name].rstrip(".")
-            lines.append(f"    {name}: {words}. ({ranges[name][:1].upper()}{ranges[name][1:]}.)")
+            range_of = f" ({ranges[name][:1].upper()}{ranges[name][1:]}.)" if ranges[name] else ""
+            lines.append(f"    {name}: {said[name].rstrip('.')}.{range_of}")
     if len(lines) < len(arguments_of(cls)) or not lines:
         return text
     section = "\n".join(["Args:", *lines])

@@ -9,7 +9,10 @@ from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
-UNKNOWN = re.compile(r"<m[io][^>]*>(\\[a-zA-Z]+)")  # a command that came out as it went in
+# A command, or the end of a cell, that came out as it went in.
+UNKNOWN = re.compile(r"<m[io][^>]*>(\\[a-zA-Z]+|&(?=<))")
+BAR = re.compile(r'<mo(?: stretchy="false")?>(&#x0007C;|&#x02225;|&#x02016;)</mo>')
+PRIME = "<mi>&#x02032;</mi>"
 
 
 @functools.cache
@@ -23,6 +26,9 @@ def mathml(latex: str, display: str = "inline") -> str:
     made = convert(re.sub(r"\\arg(?![a-z])", r"\\operatorname{arg}", latex.strip()), display=display)
     if found := UNKNOWN.search(made):
         raise ValueError(f"{found[1]} is not known in {latex.strip()[:80]!r}")
+    # Between two letters a bar is taken for an operator with room around it; a prime is small before it is raised.
+    made = BAR.sub(r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>', made)
+    made = made.replace(PRIME, PRIME.replace("<mi>", '<mi class="prime">'))
     return made.replace("<math ", f'<math alttext="{html.escape(latex.strip())}" ', 1)
 
 
@@ -34,9 +40,9 @@ def inline(self: HTML5Translator, node: nodes.math) -> None:
 
 def displayed(self: HTML5Translator, node: nodes.math_block) -> None:
     """Write a formula with lines of its own; one that is too wide for the window scrolls by itself."""
-    lines = re.sub(r"\\(begin|end)\{(align|gather)(ed)?\*?\}", r"\\\1{aligned}", node.astext())
+    lines = re.sub(r"\\(begin|end)\{(align|gather)(ed)?\*?\}", r"\\\1{align*}", node.astext())
     if "\\\\" in lines and "\\begin{" not in lines:
-        lines = rf"\begin{{aligned}}{lines}\end{{aligned}}"
+        lines = rf"\begin{{align*}}{lines}\end{{align*}}"
     self.body.append(f'<div class="formula" tabindex="0">{mathml(lines, "block")}</div>\n')
     raise nodes.SkipNode
 

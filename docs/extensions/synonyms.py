@@ -19,28 +19,30 @@ WORDS = {
         sklearn pipeline pipelines mlpclassifier mlpregressor gridsearchcv pandas dataframe onehot hot""",
     "guides/pytorch": "torch state_dict pth safetensors weights pretrained",
     "guides/presets": "keras tensorflow flax optax torch defaults",
-    "guides/deploying": "onnx export serving production inference tflite edge aot",
+    "guides/deploying": "onnx export serving production inference tflite edge aot javascript wasm",
+    "guides/text": "nlp llm gpt bert llama chat chatbot generate sampling language",
     "guides/gradients": "gradcheck autograd autodiff gradient_check finite",
     "guides/concept": "custom subclass extend plugin",
     "guides/optimizers": "optax optimiser scheduler",
     "reference/layers": """
         cnn convnet convolutional conv1d conv2d conv3d maxpooling maxpool2d rnn embedding linear fully
         batchnormalization layernormalization multiheadattention gpt sequential module resnet skip upsampling
-        deconvolution positional mlp perceptron""",
+        deconvolution positional mlp perceptron xavier kaiming initialization weight_init""",
     "reference/activations": "nonlinearity swish relu6 logistic heaviside",
     "reference/losses": """
         criterion categorical categorical_crossentropy sparse_categorical_crossentropy crossentropy
-        binary_crossentropy bce bceloss nllloss mse mae rmse l1loss smoothl1loss imbalance imbalanced""",
+        binary_crossentropy multilabel multiclass bce bceloss nllloss mse mae rmse l1loss smoothl1loss
+        imbalance imbalanced""",
     "reference/metrics": "roc fscore mape top5 confusion precision recall",
-    "reference/optimizers": "optimiser momentum nesterov clipping clipnorm ema decoupled reducelronplateau",
+    "reference/optimizers": "optimiser momentum nesterov clipping clipnorm ema swa decoupled reducelronplateau",
     "reference/schedules": "scheduler lr_scheduler annealing learning_rate decay warmup",
     "reference/regularizers": "lasso ridge penalty constraint sparsity weight_decay",
     "reference/data": """
         dataset dataloader mnist fashion cifar normalize normalization standardscaler train_test_split kfold
-        shuffle labels tokenizer categorical text""",
+        shuffle labels tokenizer categorical text minmax minmaxscaler""",
     "reference/training": """
-        compile predict evaluate random_state reproducible determinism bfloat16 float16 mixed precision amp nan
-        gpu tpu accelerator checkpoint callback""",
+        compile predict evaluate random_state reproducible determinism bfloat16 float16 bf16 fp16 half mixed
+        precision amp nan gpu tpu accelerator checkpoint callback""",
     "reference/sweeps": "gpu gpus tpu devices cores multigpu",
     "reference/results": "dataframe plot plots report excel pandas export",
     "reference/linear": "glm glmnet lars elasticnet logisticregression",
@@ -48,7 +50,10 @@ WORDS = {
     "cost": "flops macs memory parameters count_params size summary",
     "conventions": "nan dtype float64 x64 shape broadcasting channels_first channels_last nhwc nchw",
     "benchmarks": "speed fast slow performance comparison",
-    "install": "pip conda cuda gpu tpu jupyter notebook colab windows mac version requirements",
+    "install": """
+        pip conda cuda gpu tpu jupyter notebook colab
+        windows mac macos apple metal amd rocm version requirements upgrade""",
+    "tutorial": "quickstart beginner introduction start example",
     "troubleshooting": "faq error errors exception nan oom memory slow",
     "recipes/csv": "categorical pandas onehot preprocessing",
     "recipes/images": "cnn convolutional pillow imagefolder resume",
@@ -56,6 +61,9 @@ WORDS = {
     "recipes/weights": "imbalance imbalanced class_weight sample_weight",
     "recipes/two-inputs": "multimodal functional",
     "recipes/large-data": "dataloader memmap streaming generator",
+    "problems/auto_encoder": "autoencoder unsupervised",
+    "problems/speech": "audio voice sound",
+    "problems/denoising": "unet denoise autoencoder",
     "changelog": "release news",
     "citing": "citation bibtex licence license",
 }
