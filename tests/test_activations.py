@@ -375,6 +375,7 @@ def softsign():
     return module
 
 
+@pytest.mark.every
 def test_a_new_concept_is_its_file_and_one_line(monkeypatch, rng, capsys):
     """The guide's example, registered on the fly, passes the loops; taken out again, it is gone."""
     before = activations.REGISTRY

@@ -56,6 +56,7 @@ def test_every_optimizer_keeps_the_protocol(example):
     assert example.check()
 
 
+@pytest.mark.every
 def test_the_default_setting_of_jax_is_enough_and_stays():
     """float32 examples with 64-bit mode off: the check is done in 64 bits all the same, and leaves the mode alone.
 
@@ -240,6 +241,7 @@ def test_the_report_is_true_or_raises_and_prints_in_an_assertion():
     assert "seed=0" in str(bad)
 
 
+@pytest.mark.every
 def test_pytest_shows_the_report_of_a_bare_assertion(tmp_path):
     (tmp_path / "test_it.py").write_text(
         "import numpy as np\nfrom funcnet.checking import check\n"
@@ -259,6 +261,7 @@ def test_the_same_seed_gives_the_same_report():
     assert other.splitlines()[:-1] != first.splitlines()[:-1]
 
 
+@pytest.mark.every
 def test_the_command_line_tells_by_its_exit_status(tmp_path, monkeypatch, capsys):
     (tmp_path / "mine.py").write_text(
         "import jax.numpy as jnp\n"

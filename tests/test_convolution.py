@@ -185,6 +185,7 @@ def test_inputs_of_other_channels_and_dtypes_are_refused_before_anything_compile
         layer.forward(params, np.zeros((5, 8, 8, 2), np.int32))
 
 
+@pytest.mark.every
 def test_a_convolution_is_costed_trained_swept_and_saved(rng, tmp_path):
     cost = fn.cost(fn.Conv(5, (2, 3), padding="valid", bias=False), (4, 6, 3), 7)
     assert cost.rows[0].forward.products == 2 * 7 * (3 * 4) * 5 * (2 * 3 * 3)

@@ -160,6 +160,7 @@ def test_a_sweep_is_exact_minimisation_one_coordinate_at_a_time(rng):
     np.testing.assert_allclose(dense.value(jnp.asarray(w), jnp.asarray(centred.T @ rest)), objective(w), rtol=1e-9)
 
 
+@pytest.mark.every
 def test_an_array_that_is_mostly_zero_is_kept_by_columns():
     """F25: tf-idf in float32 with L1 at the defaults ends, with the gap asked for, and as the array solves it."""
     x, _, labels = text(300, 40, 3)

@@ -318,6 +318,7 @@ def test_frozen_paths_stay(optimizer):
         fn.train(experiment(freeze=("hidden",)), data())
 
 
+@pytest.mark.every
 def test_bytes_stay_bytes_until_the_batch():
     """A transform inside the program gives what transformed data give; with a key it may draw."""
     x = np.random.default_rng(0).integers(0, 256, (50, 4)).astype(np.uint8)
@@ -336,6 +337,7 @@ def test_bytes_stay_bytes_until_the_batch():
     assert not same(fn.train(drawn, (x / 1.0, y)).params, scaled.params)
 
 
+@pytest.mark.every
 def test_sixteen_bit_passes_keep_wide_parameters():
     """bfloat16 features are read in the parameters' dtype; computing in it is asked for by name."""
     x, y = data()
@@ -362,6 +364,7 @@ def test_a_batch_over_two_devices_is_the_batch():
             fn.train(experiment(), data(), devices=devices)
 
 
+@pytest.mark.every
 def test_a_batch_larger_than_the_set_is_the_set():
     """And it is said."""
     with pytest.warns(UserWarning, match="batch_size 64 is more than 50 samples"):
@@ -381,6 +384,7 @@ def test_checkpoint_must_be_a_path(value):
             fn.train(experiment(), data(), checkpoint=value)
 
 
+@pytest.mark.every
 def test_prediction_walks_blocks(monkeypatch):
     """Of any number of samples, as one pass gives; an empty set is refused."""
     run = fn.train(experiment(epochs=1), data())

@@ -93,6 +93,7 @@ def test_a_weight_is_so_many_copies_and_none_at_0(rng, samples):
     assert set(KINDS) <= kinds
 
 
+@pytest.mark.every
 def test_a_weight_for_each_leading_axis_is_one_for_all_below(rng):
     """Samples (batch, time): a weight (batch,) is that weight at every time."""
     weight = rng.uniform(size=5)
@@ -118,6 +119,7 @@ def test_sums_add_up_over_batches(rng):
         np.testing.assert_allclose(total, whole, rtol=1e-12, err_msg=rule.name)
 
 
+@pytest.mark.every
 def test_a_prediction_that_is_nan_makes_nan(rng):
     """The share of class 0 would be a lie."""
     for rule, prediction, target in data(rng, (6,)):

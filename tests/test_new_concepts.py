@@ -89,6 +89,7 @@ def _tests(path):
     return ElementTree.parse(path).getroot().iter("testcase")
 
 
+@pytest.mark.every
 def test_the_checker_knows_every_new_rule(new):
     for kind in ("activations", "losses", "regularizers", "layers"):
         group = new[kind].__name__.split(".")[-1]
@@ -123,6 +124,7 @@ def experiment(new):
     )
 
 
+@pytest.mark.every
 def test_new_concepts_train_sweep_and_are_saved(experiment, rng, tmp_path):
     x, y = rng.normal(size=(20, 3)).astype(np.float32), rng.normal(size=(20, 2)).astype(np.float32)
     run = fn.train(experiment, (x, y), (x[:7], y[:7]))

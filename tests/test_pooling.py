@@ -179,6 +179,7 @@ def test_what_does_not_fit_is_refused_in_words(make, kind, words):
     assert len(str(caught.value)) <= 300
 
 
+@pytest.mark.every
 def test_a_network_of_them_is_costed_traced_trained_and_swept(rng):
     network = fn.Chain(fn.Conv(3, 3), fn.MaxPool(2), fn.relu, fn.AveragePool(2), fn.Flatten(), fn.Dense(4))
     cost = fn.cost(network, (8, 4, 2), 5)

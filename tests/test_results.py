@@ -135,6 +135,7 @@ def test_labels_tell_apart_what_differs():
     assert foreign == {"optimizer.optimizer": ["Pair 1", "Pair 2"]}
 
 
+@pytest.mark.every
 def test_many_experiments_that_share_nothing():
     """Sixteen thousand rows: a column each, a group each."""
     trials = [fn.Experiment(BASE.network, BASE.loss, fn.SGD(0.1 + i), seed=i) for i in range(16384)]

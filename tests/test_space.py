@@ -122,6 +122,7 @@ def test_the_experiment_given_stays_as_it_is():
     assert trials[0].optimizer is not trials[1].optimizer
 
 
+@pytest.mark.every
 def test_large_spaces():
     """Sixteen thousand experiments, all different."""
     trials = grid(base(), {RATE: np.geomspace(1e-4, 1, 128), "seed": range(128)})

@@ -161,6 +161,7 @@ print([float(results.curves(i)["train_loss"][-1]) for i in range(len(results))])
 """
 
 
+@pytest.mark.every
 def test_results_arrive_in_another_process():
     """The temporary store of the first process need not be there."""
     results = sweep(TRIALS)

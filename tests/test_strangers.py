@@ -38,6 +38,7 @@ class Side:
         return dparams, dx[0] + dx[1]
 
 
+@pytest.mark.every
 def test_a_parallel_layer_from_elsewhere_is_what_it_is():
     """Trained, traced, costed and checked by its own passes: `.layers` makes no chain of it."""
     network = fn.Chain(Side((fn.Dense(4), fn.Dense(4))), fn.tanh, fn.Dense(1))
@@ -253,6 +254,7 @@ def test_numbers_that_follow_the_data():
     np.testing.assert_allclose(results.params(0)[0]["mean"], single.best_params[0]["mean"], rtol=1e-9)
 
 
+@pytest.mark.every
 def test_tokens_and_two_inputs():
     """A tree of whole numbers and floats goes through training, evaluation, prediction, sources and sweeps."""
     rng = np.random.default_rng(2)

@@ -419,6 +419,7 @@ def test_halving_does_not_go_with_an_executor(trials):
 # -- the plan ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.every
 def test_the_plan_counts_programs_exactly():
     trials = fn.grid(BASE, {"network": [fn.mlp(6, 3)], "optimizer": [fn.SGD(0.1)], "seed": range(5)})
     trials += fn.grid(BASE, {"network": [fn.mlp(7, 3)], "seed": range(5)})
@@ -434,6 +435,7 @@ def test_the_plan_counts_programs_exactly():
     assert ahead.seconds > 0
 
 
+@pytest.mark.every
 def test_idle_lanes_are_said(capsys):
     """Where most lanes stay idle, the plan and the sweep say how many would do; not where the user chose."""
     few = fn.grid(BASE, {"seed": range(3)})
@@ -496,6 +498,7 @@ def test_bad_input_stops_at_the_door(arguments, options, match, monkeypatch):
         sweep(*arguments, **options)
 
 
+@pytest.mark.every
 def test_lists_of_all_kinds(reference, trials):
     """A generator or an array of experiments, and one device by itself, are taken as they are meant."""
     one = jax.local_devices()[0]
@@ -605,6 +608,7 @@ def test_trials_begin_from_given_parameters(tmp_path):
         sweep(given, start=start | {"9": 0})
 
 
+@pytest.mark.every
 def test_a_sweep_on_every_fold(tmp_path):
     """Each row is that of a sweep on its fold; an interval over folds; rows of files are not run again."""
     given = [fn.replace(BASE, {"optimizer.learning_rate": rate, "epochs": 2}) for rate in (0.01, 0.1)]

@@ -339,6 +339,7 @@ def test_likes_that_do_not_fit():
     assert list(written(TWO, plain, like=without)) == list(without)
 
 
+@pytest.mark.every
 def test_without_pytorch(monkeypatch):
     """Reading needs it not, nor does importing funcnet load it; writing says that it is missing."""
     monkeypatch.setitem(sys.modules, "torch", None)

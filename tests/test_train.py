@@ -226,6 +226,7 @@ def test_best_parameters_are_those_of_the_best_epoch():
     np.testing.assert_allclose(found["loss"], run.history["validation_loss"].min(), rtol=1e-5)
 
 
+@pytest.mark.every
 def test_proximal_l1_makes_exact_zeros():
     """The proximal form ends in exact zeros where the subgradient form has none; biases are left alone."""
     zeros = {}
@@ -238,6 +239,7 @@ def test_proximal_l1_makes_exact_zeros():
     assert zeros[True] >= 4
 
 
+@pytest.mark.every
 def test_max_norm_holds_after_every_run():
     """No unit's incoming weights are longer than the radius."""
     params = fn.train(experiment(regularizer=fn.MaxNorm(0.5), epochs=20), data()).params
@@ -270,6 +272,7 @@ def test_float64_and_regression():
     np.testing.assert_allclose(np.r_[run.params["kernel"], run.params["bias"][None]], wanted, rtol=1e-9)
 
 
+@pytest.mark.every
 def test_a_perceptron_learns_and_but_a_step_network_learns_nothing():
     """Rosenblatt's rule learns AND exactly; behind a step the gradient is zero and nothing moves (ledger N1)."""
     x = np.asarray([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)

@@ -41,6 +41,7 @@ def test_gradients_of_the_whole_network(tied, rng):
         assert np.all(np.max(np.abs(y[1] - y[0]), axis=-1)[3:] > 1e-3)
 
 
+@pytest.mark.every
 def test_initial_deviations_and_one_program_for_any_depth():
     """0.02, by √(2 depth) less at the end of each residual; as many operations to compile."""
     network = fn.transformer(50, 32, 8, 4, 16)

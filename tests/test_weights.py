@@ -188,7 +188,7 @@ def test_weights_are_relative(rng, scale):
             np.testing.assert_array_equal(value, wanted[0])
 
 
-@pytest.mark.parametrize("scale", [1e-37, 1e38])
+@pytest.mark.parametrize("scale", sampled([1e-37, 1e38], lambda scale: scale > 1))
 def test_class_weights_are_relative(rng, scale):
     """Likewise the classes' weights, eager and jitted, and over batches."""
     prediction = jnp.asarray(rng.normal(size=(7, 3)), jnp.float32)
