@@ -20,7 +20,7 @@ DIGITS = 90
 def sampled(values, always):
     """Return the parameters of a loop: those that `always` chooses run in each run, all others by `pytest -m every`."""
     rest = pytest.mark.every
-    rows = [(value, value if isinstance(value, tuple) else (value,)) for value in values]
+    rows = [(value, value if type(value) is tuple else (value,)) for value in values]
     return [pytest.param(*row, marks=() if always(value) else rest) for value, row in rows]
 
 

@@ -19,7 +19,7 @@ from tests.helpers import sampled
 _SEED = 11
 _EXAMPLES = cases("activations", "losses", "regularizers", "layers")
 _GROUPS = sorted({example.group for example in _EXAMPLES})
-# Some of each kind in each run; CI judges all, and by the command at every example.
+# Some in each run, all in CI; the command, which wrote the page, judges at every example.
 _ALWAYS = ("elu", "huber", "l1")
 
 

@@ -131,9 +131,27 @@ def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
         yield f"files/{file}", {"title": file, "body": f"<h1>{file}</h1>\n" + "\n".join(lines)}, "page.html"
 
 
+def navigate(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Let the source pages of one folder depth share their navigation: it is dear, and the same for all of them."""
+    if page.startswith("files/"):
+        own, depth = context["toctree"], page.count("/")
+
+        def shared(**options: Any) -> str:
+            key = depth, *sorted(options.items())
+            if key not in _NAVIGATION:
+                _NAVIGATION[key] = own(**options)
+            return _NAVIGATION[key]
+
+        context["toctree"] = shared
+
+
+_NAVIGATION: dict[Any, str] = {}
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect."""
     app.add_transform(Links)
     app.add_post_transform(Names)
     app.connect("html-collect-pages", pages)
+    app.connect("html-page-context", navigate, priority=400)  # before the theme asks
     return {"parallel_read_safe": True, "parallel_write_safe": True}
