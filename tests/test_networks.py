@@ -126,7 +126,16 @@ def test_the_comparison_rejects_a_missing_regularizer_and_a_lost_mean():
     assert distance((right[0], (), jax.tree.map(lambda g: g[..., ::-1], right[2])), wanted) > 1e-2
 
 
-@pytest.mark.parametrize("case", [p for p in gather(layers.REGISTRY) if p.values[0].kind == "batch"])
+_LAYERS = [case for case in gather(layers.REGISTRY) if case.values[0].kind == "batch"]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        *_LAYERS[::3],
+        *(pytest.param(*c.values, id=c.id, marks=pytest.mark.every) for n, c in enumerate(_LAYERS) if n % 3),
+    ],
+)
 def test_every_layer_is_a_network(case):
     """Each layer of the registry between an objective and its data, with a penalty on its parameters."""
     (params, x), seed = (floats(argument, np.float64) for argument in case.arguments[:2]), case.arguments[2:]

@@ -323,7 +323,7 @@ def everything_decays(optimizer: Any) -> Any:
 
 @pytest.mark.parametrize(
     "penalty",
-    sampled([None, fn.L1, fn.L2, fn.MaxNorm], lambda kind: kind in (None, fn.L2)),
+    sampled([None, fn.L1, fn.L2, fn.MaxNorm], lambda kind: kind is fn.L2),
     ids=lambda kind: kind and kind.__name__,
 )
 def test_what_follows_the_data_is_left_alone(penalty):
