@@ -15,17 +15,19 @@ def test_a_group_runs_at_toy_size(group, as_users_run_it, monkeypatch):
     monkeypatch.setattr("experiments.benchmarks.training.TOY", (quick,))
     record = page.measure([group], toy=True)
     written = page.page(record)
-    assert written.startswith("# Benchmarks\n")
+    assert written.startswith("# Benchmarks in detail\n")
     assert "funcnet" in written or "fn." in written or "ours" in written
     assert page.plain(record) == record, "JSON holds it"
 
 
 def test_the_page_is_what_its_record_makes():
-    """docs/benchmarks.md shows the numbers of its record."""
+    """Both pages show the numbers of their record."""
     record = page.read()
     assert set(record) <= set(page.GROUPS)
     assert "training" in record
-    assert page.PAGE.read_text() == page.page(record), "run page.write(page.read()) of experiments.benchmarks"
+    again = "run page.write(page.read()) of experiments.benchmarks"
+    assert page.PAGE.read_text() == page.page(record), again
+    assert page.CHOOSING.read_text() == page.choosing.page(record, page.aims_of(record)), again
 
 
 def test_a_race_takes_turns():

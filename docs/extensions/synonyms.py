@@ -49,6 +49,7 @@ WORDS = {
     "reference/records": "pytree dataclass config",
     "cost": "flops macs memory parameters count_params size summary",
     "conventions": "nan dtype float64 x64 shape broadcasting channels_first channels_last nhwc nchw",
+    "benchmarks-in-detail": "profile floor aims anatomy",
     "benchmarks": "speed fast slow performance comparison",
     "install": """
         pip conda cuda gpu tpu jupyter notebook colab

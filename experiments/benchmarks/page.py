@@ -1,27 +1,25 @@
-"""The record and the page: what was measured last in each group, and the text around it."""
+"""The record and its two pages: what was measured last in each group, and the text around it."""
 
 import importlib
 import json
 from typing import Any
 
-from experiments.benchmarks import machine
-from experiments.benchmarks.timing import say
+from experiments.benchmarks import choosing, machine
+from experiments.benchmarks.timing import Aim, say
 from experiments.benchmarks.why import why
 from experiments.benchmarks.words import prose
 from experiments.study import DOCS, Table, plain, show
 
 GROUPS = ("training", "layers", "models", "backward", "elementwise", "compiling", "sweep", "linear", "search")
-RECORD, PAGE = DOCS / "records" / "benchmarks.json", DOCS / "benchmarks.md"
-CHART = DOCS / "images" / "by-hand-pays.png"
+RECORD, PAGE = DOCS / "records" / "benchmarks.json", DOCS / "benchmarks-in-detail.md"
+CHOOSING = DOCS / "benchmarks.md"
+CHART, BARS = DOCS / "images" / "by-hand-pays.png", DOCS / "images" / "benchmarks.png"
 
 HEAD = """
-# Benchmarks
+# Benchmarks in detail
 
-**For whoever chooses.** Many small networks side by side are where funcnet is fast: [the sweep](#the-sweep). A single
-network trains about as fast as Optax in one compiled loop, faster than a loop in Python where the network is small,
-and no faster where its products are large: [training](#training). [By hand pays](#by-hand-pays) shows layer by layer,
-in one chart, where a derived backward pass saves time and memory, and where it does not. An *aim* is a goal that we set
-ourselves before measuring; [what falls short](#what-falls-short-and-why) is listed at the end.
+The page for developers behind [the one for whoever chooses](benchmarks.md). An *aim* is a goal that we set ourselves
+before measuring; [what falls short](#what-falls-short-and-why) is listed at the end.
 
 **How it is measured.** `python -m experiments.benchmarks` (with the `bench` extra) measures everything on this page
 side by side in one run and writes it; `--only GROUP` measures a group again. Contestants take turns after a warm-up; a
@@ -58,20 +56,27 @@ def write(record: dict[str, Any]) -> None:
     """Keep a record and write its page."""
     keep(record)
     PAGE.write_text(page(record))
+    CHOOSING.write_text(choosing.page(record, aims_of(record)))
+    choosing.draw(record, BARS)
     if "layers" in record:
         group("layers").draw(record["layers"]["numbers"], CHART)
     if "models" in record:
         show("reproductions/characters")  # its page has a time from here
 
 
+def aims_of(record: dict[str, Any]) -> list[Aim]:
+    """Return what was aimed at in the groups of a record."""
+    return [aim for name in GROUPS if name in record for aim in group(name).aims(record[name]["numbers"])]
+
+
 def page(record: dict[str, Any]) -> str:
-    """Return the page that a record makes."""
+    """Return the detailed page that a record makes."""
     names = [name for name in GROUPS if name in record]
     parts = [prose(HEAD), *_machines({name: record[name] for name in names})]
     parts += [group(name).show(record[name]["numbers"]) for name in names]
-    missed = [aim for name in names for aim in group(name).aims(record[name]["numbers"]) if not aim.met]
-    met = sum(len(group(name).aims(record[name]["numbers"])) for name in names) - len(missed)
-    parts.append(f"## What falls short, and why\n\nOf {met + len(missed)} aims {met} are met.")
+    aims = aims_of(record)
+    missed = [aim for aim in aims if not aim.met]
+    parts.append(f"## What falls short, and why\n\nOf {len(aims)} aims {len(aims) - len(missed)} are met.")
     if missed:
         rows = [[aim.what, f"{aim.measured:.3g}", aim.bound] for aim in missed]
         parts.append(Table("These are not:", ("what", "measured", "aim"), rows).markdown())

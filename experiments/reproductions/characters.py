@@ -101,7 +101,7 @@ def tables(numbers):
     ]
     caption = (
         "The time of a step beside other libraries, 65 characters and plain Adam, in turns on a machine that did "
-        "nothing else: from the [benchmarks](../benchmarks.md#networks-of-layers)."
+        "nothing else: from the [benchmarks](../benchmarks-in-detail.md#networks-of-layers)."
     )
     return [losses, Table(caption, ("who", "a step, ms", "time / ours"), steps)]
 
