@@ -200,7 +200,7 @@ def verdict(numbers):
         f"{left['auto-encoder'][four]:.0f} % unexplained instead of {left['PCA'][four]:.0f} %. The error is smaller by "
         f"{100 * min(gain):.0f} to {100 * max(gain):.0f} %. Without activations the auto-encoder does what PCA does, "
         f"within {100 * max(excess):.1f} %, and nothing more: it is the activations that help.\n\n"
-        "Two numbers put digits of a kind together, though no label was seen: nearest neighbours in the plane have "
+        "Two numbers put digits of a kind together, though no label was seen: nearest neighbours in the plane get "
         f"{100 * np.mean(accuracy):.0f} % of the test images right, against {100 * linear:.0f} % in the plane of PCA, "
         "and 10 % by chance. PCA is one decomposition with nothing to choose; the auto-encoder has many more "
         "parameters, and must be trained, at three rates."

@@ -161,7 +161,7 @@ def verdict(numbers):
     share = 1 - (100 - plain) / (100 - flat)
     plain_numbers, normal_numbers = (numbers[name]["parameters"] for name in NAMES)
     return (
-        f"**Two small convolutions have {plain:.1f} % of the test images right, where a dense network has "
+        f"**Two small convolutions get {plain:.1f} % of the test images right, where a dense network gets "
         f"{flat:.1f} %; batch normalisation does not help the test images here: {normal:.1f} %.** The convolutional "
         f"networks hold {plain_numbers:,} and {normal_numbers:,} numbers, running means and variances counted in, the "
         "dense one 235,146. The list that comes with the set has 91.6 to 92.5 % for two convolutions without "

@@ -165,7 +165,7 @@ def verdict(numbers):
     assert share > 0.7
     mean, peer, regression, neighbours = (100 * value for value in (np.mean(accuracy), *(others[n] for n in names)))
     return (
-        f"**A dense network has {mean:.1f} % of the test images right (5 seeds, {100 * min(accuracy):.1f} to "
+        f"**A dense network gets {mean:.1f} % of the test images right (5 seeds, {100 * min(accuracy):.1f} to "
         f"{100 * max(accuracy):.1f} %).** scikit-learn's network of the same size has {peer:.1f} %, logistic "
         f"regression {regression:.1f} %, and nearest neighbours, among 10,000 images, {neighbours:.1f} %. The first "
         "two are close to what is published for their kinds; the neighbours fall short of it, since there they had "

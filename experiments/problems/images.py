@@ -197,7 +197,7 @@ def verdict(numbers):
     assert min(peer["p"], neighbours["p"]) > 0.2 > regression["p"] > 0.05
     assert [width, rate] == peer["setting"][:2] == [WIDTHS[-1], RATES[-1]]
     return (
-        f"**The network has {mean['funcnet']:.1f} % of the test images right, and {neighbours['setting'][0]} nearest "
+        f"**The network gets {mean['funcnet']:.1f} % of the test images right, and {neighbours['setting'][0]} nearest "
         f"neighbours {mean['nearest neighbours']:.1f} %: on digits as few and small as these a network "
         f"gains nothing over looking up the most similar images.** scikit-learn's network is its equal, with "
         f"{mean[METHODS[1]]:.1f} %; logistic regression has {mean[METHODS[3]]:.1f} %. With 360 images none of these "

@@ -198,8 +198,8 @@ def verdict(numbers):
     lengths = numbers["by_length"]
     assert lengths["10"] > lengths["3"] + 0.1
     return (
-        f"**A single word tells its language in {mean['funcnet']:.0f} of 100 cases, to a linear model no less than to "
-        f"a network.** The network is right in {mean['funcnet']:.1f} %, logistic regression in "
+        f"**From one word a network tells the language in {mean['funcnet']:.0f} of 100 cases, and so does a linear "
+        f"model.** The network is right in {mean['funcnet']:.1f} %, logistic regression in "
         f"{mean['logistic regression']:.1f} %: a difference of {gap:+.1f} ± {half:.1f} points (95 % interval, word by "
         f"word). Naive Bayes is right in {mean['naive Bayes']:.1f} %, the special letters alone in "
         f"{mean['special letters alone']:.1f} %. The network takes {100 * share:.1f} % of the {first} words for "

@@ -210,8 +210,8 @@ def verdict(numbers):
     unsure = [100 * counts[2:8].sum() for counts in (female, male, both)]
     assert unsure[2] > max(unsure[:2])
     return (
-        f"**Letters tell the list of {mean['funcnet']:.0f} names in a hundred, and a linear model reads them as "
-        f"well.** On new names the network is right in {mean['funcnet']:.1f} %, logistic regression in "
+        f"**From its letters a network tells the list of {mean['funcnet']:.0f} names in a hundred, as does a linear "
+        f"model.** On new names the network is right in {mean['funcnet']:.1f} %, logistic regression in "
         f"{mean['logistic regression']:.1f} %: a difference of {gap:+.1f} ± {half:.1f} points (95 % interval, name by "
         f"name). Nearest neighbours are right in {mean['nearest neighbours']:.1f} %, the last letter alone in "
         f"{mean['last letter alone']:.1f} %. Of the names in both lists, of which it has seen none, the network gives "

@@ -175,8 +175,8 @@ def verdict(numbers):
     assert mean["funcnet"] > 90
     assert abs(gap) < interval(numbers)
     return (
-        f"**Two vowels tell which of nine men speaks in {mean['funcnet']:.0f} of 100 cases, to a linear model no less "
-        f"than to a network.** On utterances of other occasions the network is right in {mean['funcnet']:.1f} %, "
+        f"**From two vowels a network tells which of nine men speaks in {mean['funcnet']:.0f} of 100 cases, as does "
+        f"a linear model.** On utterances of other occasions the network is right in {mean['funcnet']:.1f} %, "
         f"scikit-learn's in {mean[METHODS[1]]:.1f} %, logistic regression in {mean['logistic regression']:.1f} %, "
         f"nearest neighbours in {mean['nearest neighbours']:.1f} %. The {gap:+.1f} points between the network and "
         f"logistic regression are within the ±{interval(numbers):.1f} that {numbers['test']} utterances leave open. "

@@ -135,7 +135,7 @@ def verdict(numbers):
         found = f"Here a recurrent network gains nothing: {gru:.1f} of 100 right, the linear model {linear:.1f}"
     else:
         found = (
-            f"Frame by frame a recurrent network has {gru:.1f} of 100 right, no better than a linear model's "
+            f"Frame by frame a recurrent network gets {gru:.1f} of 100 right, no better than a linear model's "
             f"{linear:.1f}"
         )
     order = gru - mixed
