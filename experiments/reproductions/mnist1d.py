@@ -15,7 +15,8 @@ backward pass is one line.
 
 Beside it, the same perceptron without the path around, one with He's initial kernels (our default), and one stopped
 early on a sixth of the training set, since the authors' figures are of networks that have fitted every training sample.
-Of the baselines that use the order of the 40 places, the GRU (91 %) has [a page of its own](mnist1d_gru.md).
+Of the baselines that use the order of the 40 places, [the convolutional network](mnist1d_convolution.md) (94 %) and
+[the GRU](mnist1d_gru.md) (91 %) have pages of their own.
 """
 
 from typing import Any
