@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
+from funcnet.layers.draws import orthonormal
 from tests.helpers import quick
 
 KEY = jax.random.key(0)
@@ -290,6 +291,17 @@ def test_initial_values_are_drawn_gate_by_gate():
     assert not np.any(fn.LSTM(20, forget_bias=0.0).init(KEY, (5, 30))["bias"])
     wide = np.asarray(fn.layers.Orthogonal(2.0)(KEY, (3, 7), jnp.float64))
     np.testing.assert_allclose(wide @ wide.T, 4 * np.eye(3), atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(2, 9, 4), (70, 64), (90, 75)], ids=str)
+def test_orthonormal_columns_are_those_of_householder(shape, rng):
+    """Of fewer columns than a panel, of whole panels, and of a rest; NumPy's factors with R's diagonal positive."""
+    a = rng.normal(size=shape)
+    wanted, r = np.linalg.qr(a)
+    wanted = wanted * np.sign(np.diagonal(r, axis1=-2, axis2=-1))[..., None, :]
+    np.testing.assert_allclose(quick(orthonormal)(jnp.asarray(a)), wanted, atol=1e-13)
+    nearly = np.asarray(quick(orthonormal)(jnp.asarray(a[..., :1] + 1e-6 * a)))  # columns that are nearly one
+    assert np.max(np.abs(np.swapaxes(nearly, -1, -2) @ nearly - np.eye(shape[-1]))) < 1e-14 * shape[-1]
 
 
 @pytest.mark.parametrize("steps", [0, 1])

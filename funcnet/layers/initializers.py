@@ -29,7 +29,7 @@ import jax.numpy as jnp
 
 from funcnet.activations.base import Activation
 from funcnet.keys import fold, normal
-from funcnet.layers.draws import DISTRIBUTIONS, drawn, fans, real, symmetric
+from funcnet.layers.draws import DISTRIBUTIONS, drawn, fans, orthonormal, real, symmetric
 from funcnet.records import Number, cast, choice, number, part, record
 
 
@@ -229,7 +229,8 @@ class RandomUniform:
 class Orthogonal:
     r"""Rows, or columns where there are fewer of them, of length 1 at right angles: products keep lengths.
 
-    Q of the factors of a normal matrix, with the signs that make it uniform. Saxe, McClelland & Ganguli 2014.
+    Q of the factors QR of a normal matrix, R's diagonal positive, which makes Q uniform. Saxe, McClelland & Ganguli
+    2014.
 
     Args:
         gain: the length of the rows or columns.
@@ -247,9 +248,8 @@ class Orthogonal:
         """Draw a kernel (…, in, out)."""
         dtype, tall = real(dtype), shape[-2] >= shape[-1]
         draw = normal(key, shape if tall else (*shape[:-2], shape[-1], shape[-2]))
-        # There are no such factors in 16 bits.
-        q, r = jnp.linalg.qr(draw.astype(dtype if jnp.finfo(dtype).bits > 16 else jnp.float32))
-        q = q * jnp.where(jnp.diagonal(r, axis1=-2, axis2=-1) < 0, -1, 1).astype(q.dtype)[..., None, :]
+        # Rounding adds up over the columns: in 16 bits they would not be at right angles.
+        q = orthonormal(draw.astype(dtype if jnp.finfo(dtype).bits > 16 else jnp.float32))
         found = (q if tall else jnp.swapaxes(q, -1, -2)).astype(dtype)
         return found * cast(self.gain, found)
 
