@@ -55,7 +55,7 @@ def passes(
         h, saved = front.forward(params[:-1], x, key)
         kernel, bias = params[-1]["kernel"], params[-1].get("bias")
         saved = (*saved, h)
-    prediction = jax.ShapeDtypeStruct((*h.shape[:-1], kernel.shape[1]), h.dtype)
+    prediction, weight = jax.ShapeDtypeStruct((*h.shape[:-1], kernel.shape[1]), h.dtype), loss.counted(y, weight)
     target = loss.check_target(prediction, blank(y, weight))
     share = loss.total_weight(prediction, y, weight)
     scale = scales(loss, h, weight)

@@ -183,7 +183,7 @@ def block_rows(network: Any, params: Any, x: Any) -> int:
 def sums_of(network: Any, loss: Any, metrics: Sequence[Any], params: Any, batch: Any) -> Any:
     """Return sums over a batch that add up over batches: of losses, of weights, and those of each metric."""
     x, y, weight = batch
-    prediction = network.apply(params, x)
+    prediction, weight = network.apply(params, x), loss.counted(y, weight)
     value = loss.forward(prediction, y, weight)[0]
     share = loss.total_weight(prediction, y, weight)
     total = value if loss.reduction == "sum" else value * share.astype(value.dtype)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import funcnet as fn
-from funcnet import losses
+from funcnet import fused, losses
 from funcnet.losses import as_loss
 from tests.helpers import quick, sampled
 
@@ -354,3 +354,50 @@ def test_what_is_no_loss_is_refused(loss):
     """Classes, numbers, functions."""
     with pytest.raises(TypeError, match="loss must have forward and backward"):
         as_loss(loss)
+
+
+# -- labels to be ignored ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ignore", [-100, 0], ids=str)
+def test_a_label_to_be_ignored_is_weight_0(rng, ignore):
+    """Per step, with a weight a sample, smoothing and class weights; an infinite logit there leaves no trace."""
+    logits, target = rng.normal(size=(3, 5, 4)), rng.integers(1, 4, (3, 5))
+    target[1, 2:] = target[2, 0] = ignore
+    logits[1, 3] = np.inf
+    weight, there = rng.uniform(0.5, 2, 3), target != ignore
+    for given in (None, weight):
+        spread = there * (np.ones((3, 1)) if given is None else given[:, None])
+        plain = fn.SoftmaxCrossEntropy(0.1, (0.5, 1.0, 2.0, 3.0))
+        wanted = both(plain, jnp.asarray(logits), jnp.asarray(np.where(there, target, 1)), spread)
+        ours = fn.replace(plain, {"ignore": ignore})
+        for found in (both(ours, jnp.asarray(logits), jnp.asarray(target), given),):
+            np.testing.assert_allclose(found[0], wanted[0], rtol=1e-14)
+            np.testing.assert_allclose(found[1], wanted[1], rtol=1e-13, atol=1e-16)
+            assert not np.any(found[1][~there])
+    byte = jnp.asarray(np.where(there, target, 1), jnp.uint8)  # no label of theirs is −100
+    assert fn.SoftmaxCrossEntropy(ignore=-100).counted(byte, None) is None
+    with pytest.raises(TypeError, match="ignore must be a label"):
+        fn.SoftmaxCrossEntropy(ignore=0.5)
+
+
+def test_runs_and_their_metrics_leave_ignored_labels_out(monkeypatch):
+    """As the same run with weights: losses, accuracies, parameters; also where logits go by blocks of rows."""
+    rng = np.random.default_rng(4)
+    x, target = rng.normal(size=(12, 5, 3)).astype(np.float32), rng.integers(0, 4, (12, 5))
+    target[3:6, 2:] = -100
+    weight = (target != -100).astype(np.float32)
+    by_weight = fn.Experiment(fn.mlp(6, 4), fn.SoftmaxCrossEntropy(), fn.Adam(0.01), batch_size=5, epochs=3)
+    by_label = fn.replace(by_weight, {"loss": fn.SoftmaxCrossEntropy(ignore=-100)})
+    known = np.where(target == -100, 1, target)
+    for least in (fused.LEAST, 0):
+        monkeypatch.setattr(fused, "LEAST", least)
+        jax.clear_caches()
+        wanted = fn.train(by_weight, (x, known, weight), (x, known, weight), progress=False)
+        found = fn.train(by_label, (x, target), (x, target), progress=False)
+        assert set(found.history) == set(wanted.history)
+        for name, column in wanted.history.items():
+            np.testing.assert_allclose(found.history[name], column, rtol=1e-5, err_msg=name)
+    whole = fn.replace(by_label, {"metrics": (fn.metrics.Perplexity(),)})
+    swept = fn.sweep([whole], (x, target), (x, target), progress=False)
+    np.testing.assert_allclose(swept.curves(0)["validation_accuracy"], wanted.history["validation_accuracy"], rtol=1e-5)

@@ -70,7 +70,7 @@ class Loss(Metric):
         """Return the value and what `backward` needs."""
         check_floating(prediction, "the prediction")
         prediction, target = jnp.asarray(prediction), as_array(target, "the target")
-        weight = None if weight is None else as_array(weight, "weight")
+        weight = self.counted(target, None if weight is None else as_array(weight, "weight"))
         # An array without elements carries the dtype that dprediction must have.
         like = jnp.zeros((0,), prediction.dtype)
         if jnp.finfo(prediction.dtype).bits <= 16:
@@ -106,7 +106,7 @@ class Loss(Metric):
 
     def total_weight(self, prediction: Any, target: Any, weight: Any = None) -> jax.Array:
         """Return Σ wᵢ cᵢ, by which the mean divides: with it, means over batches combine into the mean over all."""
-        dtype = wide(prediction.dtype)
+        dtype, weight = wide(prediction.dtype), self.counted(target, weight)
         target = jnp.asarray(blank(target, weight))
         mass = self.class_mass(prediction, target)
         mass = jnp.ones(self.sample_shape(prediction), dtype) if mass is None else mass.astype(dtype)
@@ -155,6 +155,10 @@ class Loss(Metric):
     def sample_losses_backward(self, saved: Any, dl: jax.Array) -> jax.Array:
         """Return dprediction from dl, one number a sample."""
         raise NotImplementedError
+
+    def counted(self, target: Any, weight: Any) -> Any:
+        """Return the weight of each sample, less those that the target itself leaves out."""
+        return weight
 
     def class_mass(self, prediction: jax.Array, target: jax.Array) -> jax.Array | None:
         """Return cᵢ, the class weight of each sample, where the loss has such weights."""

@@ -7,7 +7,8 @@ Derivation. log qₖ = zₖ − log Σⱼ e^{zⱼ}, so ∂ log qₖ/∂zⱼ = [j
 ∂l/∂zⱼ = −Σₖ cₖ t′ₖ ([j = k] − qⱼ) = qⱼ Σₖ cₖ t′ₖ − cⱼ t′ⱼ. Dividing by q never happens: that is why it is fused.
 
 Class weights c enter each sample's l, and the mean is divided by Σᵢ wᵢ cᵢ with cᵢ = Σₖ cₖ tᵢₖ, the weight of its own
-class (as PyTorch does for labels); with c = 1 that is the plain mean.
+class (as PyTorch does for labels); with c = 1 that is the plain mean. A sample whose label is to be ignored has
+weight 0, smoothing included: its logits are not looked at.
 
 Shapes     z: (…, K); t: labels (…,) or distributions (…, K); l: (…,).
 Extremes   log q is taken after subtracting the largest logit: finite at ±1e4. A logit of −inf is a class ruled out:
@@ -16,19 +17,20 @@ Source     Article B3.4 (which swaps p and q, and calls it a likelihood ratio: s
            label smoothing: Szegedy et al. 2016, section 7.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from funcnet.activations.softmax import Softmax
+from funcnet.arrays import as_array
 from funcnet.cases import Case
-from funcnet.errors import raise_error
+from funcnet.errors import describe, raise_error
 from funcnet.losses.base import Loss
 from funcnet.losses.logarithms import times_log
 from funcnet.metrics import Accuracy, Metric
-from funcnet.records import Number, Vector, cast, number, record
+from funcnet.records import Number, Vector, cast, choice, number, record
 from funcnet.targets import check_classes, distribution, relative_weight
 
 
@@ -39,15 +41,20 @@ class SoftmaxCrossEntropy(Loss):
     Args:
         label_smoothing: the share α of each target that is spread over all classes; 0 for none, 0.1 is usual.
         class_weight: a positive number for each class, by which its samples count; None for equal ones.
+        ignore: a label that is no class but says that a sample does not count, as weight 0 does: −100 is PyTorch's,
+            a padding token's number another; None for none. Metrics beside this loss leave such samples out too.
 
     >>> import jax.numpy as jnp, funcnet as fn
     >>> print(fn.SoftmaxCrossEntropy()(jnp.zeros((2, 4)), jnp.asarray([0, 3])))  # log 4
+    1.3862944
+    >>> print(fn.SoftmaxCrossEntropy(ignore=-100)(jnp.zeros((2, 4)), jnp.asarray([0, -100])))  # the first alone
     1.3862944
 
     """
 
     label_smoothing: Number = number(default=0.0, at_least=0, below=1)
     class_weight: Vector | None = number(default=None, at_least=0, vector=True)
+    ignore: int | None = choice(default=None, kw_only=True)
 
     FORMULA: ClassVar[str] = (
         "-sum(class_weight[k] * ((1 - label_smoothing) * t[k] + label_smoothing / K)"
@@ -58,6 +65,23 @@ class SoftmaxCrossEntropy(Loss):
         """Require labels in range or distributions, and one class weight a class."""
         check_class_weight(self.class_weight, prediction.shape[-1:])
         return check_classes(prediction, target)
+
+    def __post_init__(self) -> None:
+        if self.ignore is not None and not isinstance(self.ignore, int | np.integer):
+            must, attempt = "ignore must be a label, a whole number", "ignore=-100"
+            raise_error(must, f"got {describe(self.ignore)}", attempt, TypeError)
+
+    def counted(self, target: Any, weight: Any) -> Any:
+        """Return the weight, 0 where the label is to be ignored."""
+        target = as_array(target, "the target")
+        lead = np.shape(weight)
+        if self.ignore is None or not jnp.issubdtype(target.dtype, jnp.integer) or lead != target.shape[: len(lead)]:
+            return weight
+        if not jnp.iinfo(target.dtype).min <= self.ignore <= jnp.iinfo(target.dtype).max:  # no label can be it
+            return weight
+        weight = np.float32(1) if weight is None else as_array(weight, "weight")
+        there = (target != self.ignore).astype(weight.dtype)
+        return weight.reshape(lead + (1,) * (there.ndim - len(lead))) * there
 
     def class_mass(self, prediction: jax.Array, target: jax.Array) -> jax.Array | None:
         """Return Σₖ cₖ tₖ: the class weight of each sample."""
@@ -114,6 +138,8 @@ CASES = (
     Case("batch", SoftmaxCrossEntropy(0.1), (_LOGITS, [2, 0, 1, 2], [1.0, 0.5, 0.0, 2.0])),
     Case("batch", SoftmaxCrossEntropy(0.1, (0.5, 1.0, 2.0)), (_LOGITS, [2, 0, 1, 2])),
     Case("batch", SoftmaxCrossEntropy(0.0, (0.5, 1.0, 2.0)), (_LOGITS, _SOFT, [1.0, 0.5, 0.0, 2.0])),
+    Case("batch", SoftmaxCrossEntropy(0.1, ignore=-100), (_LOGITS, [2, -100, 1, -100])),
+    Case("extreme", SoftmaxCrossEntropy(ignore=1), ([[0.5, np.inf]], [1]), 0.0, [[0.0, 0.0]], "all ignored"),
     Case("extreme", SoftmaxCrossEntropy(), ([[1e4, -1e4]], [0]), 0.0, [[0.0, 0.0]], "limit"),
     Case("extreme", SoftmaxCrossEntropy(), ([[1e4, -1e4]], [1]), 2e4, [[1.0, -1.0]], "l = z₀ − z₁; q − t"),
     Case(

@@ -100,7 +100,7 @@ def _check_fit(experiment: Experiment, x: Any, y: Any, weight: Any, name: str) -
                 arrived = f"a sample of shape {x.shape[1:]} gives an output of shape {shape}"
                 raise_error("targets are one a sample", arrived, "x.reshape(len(x), -1), or fn.Flatten() first")
             _check_output(experiment)
-            counted = blank(y, weight)  # what weighs nothing may be anything
+            counted = blank(y, experiment.loss.counted(y, weight))  # what weighs nothing may be anything
             experiment.loss.check_target(prediction, counted)
             for metric in experiment.metrics:
                 metric.check(prediction, counted)

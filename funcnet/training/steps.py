@@ -210,7 +210,8 @@ def step(experiment: Experiment, moving: Moving, batch: tuple[Any, Any, Any]) ->
     gradient: Any = ()
     if watches_gradient(stopping_rules(experiment)):
         gradient = jax.tree.map(lambda a, g: a + share.astype(g.dtype) * g, sums.gradient, found.gradient)
-    each = tuple(metric.sums(found.prediction, batch[1], batch[2]) for metric in experiment.metrics)
+    counted = experiment.loss.counted(batch[1], batch[2])
+    each = tuple(metric.sums(found.prediction, batch[1], counted) for metric in experiment.metrics)
     bad = jnp.where(jnp.isfinite(found.loss), moving.first_bad_step, jnp.minimum(moving.first_bad_step, moving.step))
     return Moving(
         params,
