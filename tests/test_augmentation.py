@@ -68,6 +68,7 @@ def test_what_does_not_fit_is_refused_in_words():
             make()
 
 
+@pytest.mark.every
 def test_a_sweep_over_the_deviation_gives_each_trial_its_own(rng):
     x, y = rng.normal(size=(12, 4)), rng.normal(size=(12, 2))
     network = fn.Chain(fn.Noise(0.1), fn.Dense(2))

@@ -132,6 +132,7 @@ def test_the_second_order_sees_a_gradient_that_is_right_at_one_point_alone():
     assert objecting == {"vmap", "second order"} or objecting == {"second order"}
 
 
+@pytest.mark.every
 def test_a_stranger_s_pair_claimed_gradient_and_custom_vjp():
     x, w = np.asarray([[0.3, -1.0], [2.0, 0.7], [0.1, 0.4]]), np.asarray([[1.0, 2.0, 0.5], [-0.3, 0.8, 1.1]])
 
@@ -181,6 +182,7 @@ def test_a_wrong_direction_of_luck_does_not_help():
     assert check((lambda x: (x * x, x), lambda x, dy: 2 * x * dy), x)
 
 
+@pytest.mark.every
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_narrow_noise_is_rounding_and_not_a_bug(dtype):
     """A rule that computes in few bits inside is held to these bits; a factor is still seen."""

@@ -136,7 +136,7 @@ _RIGHT = {
 }
 
 
-@pytest.mark.parametrize("name", sampled(_RIGHT, lambda name: list(_RIGHT).index(name) % 3 == 0))
+@pytest.mark.parametrize("name", sampled(_RIGHT, lambda name: list(_RIGHT).index(name) % 5 == 0))
 def test_a_right_rule_passes_however_badly_conditioned(name):
     rule, arguments, options = _RIGHT[name]
     assert check(rule, *arguments, **options)
@@ -230,7 +230,7 @@ _WRONG = {
 }
 
 
-@pytest.mark.parametrize("name", sampled(_WRONG, lambda name: list(_WRONG).index(name) % 3 == 0))
+@pytest.mark.parametrize("name", sampled(_WRONG, lambda name: list(_WRONG).index(name) % 5 == 0))
 def test_a_wrong_rule_fails_wherever_it_hides(name):
     rule, arguments, words = _WRONG[name]
     options = _FIRST if "Hessian" not in name else {"dtypes": ()}

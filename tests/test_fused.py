@@ -71,6 +71,7 @@ def test_when_it_is_taken():
     assert memory(False) < 0.8 * held < memory(True)
 
 
+@pytest.mark.every
 def test_an_experiment_trains_alike(monkeypatch):
     """The same history by blocks as with a metric, which needs the prediction; a label out of range is refused."""
     monkeypatch.setattr(fused, "LEAST", 0)

@@ -366,6 +366,7 @@ def test_numbers_do_not_recompile():
 # --- Cross-validation
 
 
+@pytest.mark.every
 def test_cross_validation_equals_elastic_net_cv():
     """Errors of every fold, the chosen pair and the final model; one compiled program."""
     x, y = recorded("dense")
@@ -383,6 +384,7 @@ def test_cross_validation_equals_elastic_net_cv():
     np.testing.assert_allclose(together.errors, got.errors, rtol=0, atol=2e-5)
 
 
+@pytest.mark.every
 def test_a_fold_does_not_see_what_it_leaves_out(rng):
     """Folds by label, with weights, equal paths of the samples outside, by a working set too."""
     x, y = recorded("wide")

@@ -64,6 +64,7 @@ def test_every_kind_has_the_same_numbers(kind):
     np.testing.assert_array_equal(entries(unnamed).values, found.values)
 
 
+@pytest.mark.every
 def test_scipy_as_it_is():
     """Where it is installed: CSR and CSC, also with places given twice; others in words."""
     scipy = pytest.importorskip("scipy.sparse")
@@ -96,7 +97,7 @@ def test_squares_equal_those_of_an_array(ratio, standardize, intercept, rng):
     np.testing.assert_allclose(got.predict(compressed(x)), right.predict(x), atol=1e-5)
 
 
-@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("classes", sampled([2, 3], lambda classes: classes == 2))
 @pytest.mark.parametrize("ratio", sampled([1.0, 0.5, 0.0], lambda ratio: ratio == 0.5))
 def test_classes_equal_those_of_an_array(ratio, classes, rng, monkeypatch):
     """With weights, standardised or (three of them) without an intercept; the array is not compressed on the way."""
@@ -114,6 +115,7 @@ def test_classes_equal_those_of_an_array(ratio, classes, rng, monkeypatch):
         assert right.converged.all()
 
 
+@pytest.mark.every
 def test_penalties_are_chosen_alike(monkeypatch):
     """The largest correlations of sparse features are those of an array."""
     x, y, labels = text()

@@ -147,6 +147,7 @@ def test_standardizing_data_in_any_units(factor, rng):
 # --- Without penalty
 
 
+@pytest.mark.every
 def test_penalty_zero_is_least_squares(rng):
     """NumPy's solution, weighted and at the end of a path; with repeated features the same predictions."""
     x, y, _ = problem()
@@ -205,6 +206,7 @@ def newton(x, y, classes):
     return w.reshape(classes - 1, -1)
 
 
+@pytest.mark.every
 def test_logistic_regression_without_penalty(rng):
     """Newton's solution; of three classes the differences to the first; and classes without overlap are refused."""
     x, _, labels = problem()
@@ -254,6 +256,7 @@ def test_a_tolerance_beyond_floating_point_ends(rng):
         assert fit.sweeps < 60_000
 
 
+@pytest.mark.every
 def test_what_has_not_converged_is_said():
     """One sweep is too few: a warning with the gap, and `converged` is False; the gap is true."""
     rng = np.random.default_rng(0)

@@ -24,6 +24,7 @@ from funcnet.training.drawing import curves, table
 from funcnet.training.preparing import prepare
 from funcnet.training.progress import TrainProgress
 from funcnet.training.sources import SourceError
+from tests.helpers import sampled
 
 
 def data(samples=50, seed=0):
@@ -62,7 +63,7 @@ class Rows:
         return tuple(a[rows] for a in self.arrays)
 
 
-@pytest.mark.parametrize("batch_size", [16, 25])
+@pytest.mark.parametrize("batch_size", sampled([16, 25], lambda size: size == 16))
 def test_a_source_is_the_data_in_memory(batch_size):
     """The same samples in the same order, the same history and parameters to rounding; read on a thread of its own."""
     trial = experiment(batch_size=batch_size, metrics=(fn.TopK(2),))
@@ -79,6 +80,7 @@ def test_a_source_is_the_data_in_memory(batch_size):
     assert len(source.threads) > 1
 
 
+@pytest.mark.every
 def test_a_source_with_weights_and_arrays_beside_it():
     """Weights of a source count as those in memory; a validation set may stay arrays."""
     weight = np.random.default_rng(5).integers(0, 3, 50).astype(float)
@@ -135,6 +137,7 @@ def test_weight_two_is_the_sample_twice_and_zero_is_not_there():
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.every
 def test_metrics_are_columns_of_the_whole_set_and_of_sweeps():
     """An uneven last batch counts by its samples; rules and the best epoch go by them, and so do sweeps."""
     trial = experiment(
@@ -350,6 +353,7 @@ def test_sixteen_bit_passes_keep_wide_parameters():
     assert not same(run.params, wide.params)
 
 
+@pytest.mark.every
 def test_a_batch_over_two_devices_is_the_batch():
     """To rounding, from memory and from a source; a batch that does not divide is refused."""
     one = fn.train(experiment(), data(), data(20, 1))

@@ -66,6 +66,7 @@ def test_all_bugs_planted_in_optimizers_are_rejected(example):
     assert row.planted >= 6
 
 
+@pytest.mark.every
 def test_mutants_are_rejected_by_the_public_check_too():
     """The suite judges mutants by shared evidence; the same bugs, written as rules, fail `fn.check`."""
 

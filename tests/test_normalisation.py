@@ -147,6 +147,7 @@ def test_running_numbers_have_no_gradient_and_a_bias_before_has_none_either(rng)
     np.testing.assert_allclose(gradient[0]["bias"], 0, atol=1e-15)
 
 
+@pytest.mark.every
 def test_training_moves_the_running_numbers_and_lanes_have_their_own(rng):
     x, y = rng.normal(size=(12, 3)) + 5, rng.normal(size=(12, 2))
     network = fn.Chain(fn.BatchNorm(0.5), fn.Dense(2))

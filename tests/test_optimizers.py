@@ -321,6 +321,7 @@ def everything_decays(optimizer: Any) -> Any:
     )
 
 
+@pytest.mark.every
 @pytest.mark.parametrize(
     "penalty",
     sampled([None, fn.L1, fn.L2, fn.MaxNorm], lambda kind: kind is fn.L2),
@@ -582,6 +583,7 @@ def test_only_the_chosen_block_moves(order, block):
         assert moved == set(owner)
 
 
+@pytest.mark.every
 def test_coordinate_descent_trains_a_network():
     """Each order lowers the objective of a small network by more than a third in 400 single-coordinate steps."""
     x, y = data()

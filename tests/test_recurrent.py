@@ -398,6 +398,7 @@ def test_stepwise_keeps_steps_and_hands_lengths_on():
         fn.Stepwise(fn.relu, lengths=3)
 
 
+@pytest.mark.every
 def test_pairs_train():
     """Whether token 3 comes among those there are: lengths and tokens go through the loop."""
     rng = np.random.default_rng(3)
@@ -450,6 +451,7 @@ def test_a_step_of_an_lstm_costs_its_products():
     assert lstm.activation_bytes <= numbers * jnp.zeros(()).dtype.itemsize
 
 
+@pytest.mark.every
 def test_a_trace_of_a_tagger_is_what_backprop_gives(rng):
     network = fn.Chain(fn.Embedding(6, 4), fn.Stepwise(fn.Dense(3)), fn.Stepwise(fn.Dense(2), lengths=False))
     params = network.init(KEY, ((5,), ()), jnp.float64)

@@ -373,6 +373,7 @@ def silent(browser):
     return browser.run("return performance.getEntriesByType('resource').length") == 0 and browser.complaints() == []
 
 
+@pytest.mark.every
 def test_tables_sort_and_filter_in_a_browser(browser, tmp_path, monkeypatch):
     """By number or text, NaN last both ways; by words, comparisons, both; what is not understood is said."""
     monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)

@@ -66,6 +66,7 @@ def test_every_convolution_of_a_network_is_replaced():
     assert side_by_side(fn.mlp(4, 3)) == fn.mlp(4, 3)
 
 
+@pytest.mark.every
 def test_a_sweep_of_convolutions_is_train():
     """Lanes end where each run by itself ends, to rounding."""
     rng = np.random.default_rng(0)

@@ -170,6 +170,7 @@ def test_an_order_of_its_own(trials):
     assert len({together.rows[i].metrics["train_loss"] for i in range(5)}) == 5
 
 
+@pytest.mark.every
 def test_stopped_trials_give_back_their_lanes(monkeypatch):
     """Early stopping: every trial ends when `train` ends it, and lanes walk fewer epochs than trials would."""
     base = fn.replace(BASE, {"stopping": fn.EarlyStopping(2), "epochs": 40, "optimizer.learning_rate": 0.3})

@@ -93,6 +93,7 @@ def experiment(vocabulary):
     return fn.Experiment(network, fn.SoftmaxCrossEntropy(), fn.Adam(0.05), batch_size=8, epochs=3)
 
 
+@pytest.mark.every
 def test_a_network_learns_from_windows():
     """As from the same windows in memory, and a cycle of letters is learnt."""
     tokens = data.encode("abc" * 60, "abc")

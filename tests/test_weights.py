@@ -381,6 +381,7 @@ def test_a_label_to_be_ignored_is_weight_0(rng, ignore):
         fn.SoftmaxCrossEntropy(ignore=0.5)
 
 
+@pytest.mark.every
 def test_runs_and_their_metrics_leave_ignored_labels_out(monkeypatch):
     """As the same run with weights: losses, accuracies, parameters; also where logits go by blocks of rows."""
     rng = np.random.default_rng(4)
