@@ -64,6 +64,15 @@ def pytest_terminal_summary(terminalreporter):
         pathlib.Path(os.environ["FUNCNET_SKIPPED"]).write_text("\n".join(names))
 
 
+def pytest_collection_modifyitems(config, items):
+    """Keep what a first run has left: what it skipped, tests or files named in a file, and what is marked `every`."""
+    if "FUNCNET_AGAIN" in os.environ:
+        names = set(pathlib.Path(os.environ["FUNCNET_AGAIN"]).read_text().splitlines())
+        left = [i for i in items if names & {i.nodeid, i.nodeid.split("::")[0]} or i.get_closest_marker("every")]
+        config.hook.pytest_deselected(items=list(set(items) - set(left)))
+        items[:] = left
+
+
 @pytest.fixture
 def as_users_run_it():
     """JAX as it is out of the box: 32-bit, with its usual promotions; an example may move the cache of programs."""
