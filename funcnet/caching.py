@@ -105,8 +105,8 @@ def kind_of_machine() -> str:
 
 
 def make_room(folder: pathlib.Path, largest: int) -> None:
-    """Delete the oldest files below a folder until the rest have at most so many bytes."""
-    found = [(entry, entry.stat()) for entry in folder.rglob("*") if entry.is_file()]
+    """Delete the oldest programs below a folder until the rest have at most so many bytes; nothing else is touched."""
+    found = [(entry, entry.stat()) for entry in folder.glob("jaxlib-*/*-cache") if entry.is_file()]
     left = sum(status.st_size for _, status in found)
     for entry, status in sorted(found, key=lambda pair: pair[1].st_mtime):
         if left <= largest:

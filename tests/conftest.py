@@ -31,7 +31,6 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_platforms", "cpu")
-CACHE = ("compilation_cache_dir", "persistent_cache_min_compile_time_secs", "persistent_cache_min_entry_size_bytes")
 jax.config.update("jax_num_cpu_devices", 2)  # a sweep spreads over devices; all else stays on the first
 
 
@@ -76,12 +75,13 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture
 def as_users_run_it():
     """JAX as it is out of the box: 32-bit, with its usual promotions; an example may move the cache of programs."""
-    names = [f"jax_{name}" for name in CACHE]
-    before = {name: getattr(jax.config, name) for name in names}
+    from funcnet import use_compilation_cache
+
+    kept = jax.config.jax_compilation_cache_dir
     with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
-    for name, value in before.items():
-        jax.config.update(name, value)
+    if jax.config.jax_compilation_cache_dir != kept:
+        use_compilation_cache(kept)  # JAX else stays with the example's folder
 
 
 @pytest.fixture

@@ -55,15 +55,17 @@ def test_a_second_process_finds_its_programs(tmp_path):
 
 def test_the_oldest_programs_make_room(tmp_path):
     """Until what is left is no larger than allowed; others stay."""
-    for age, name in enumerate(["old", "middle", "new"]):
-        path = tmp_path / "below" / name
+    (tmp_path / "thesis-cache").write_bytes(b"x" * 1000)  # the user's, in a folder that FUNCNET_CACHE names
+    for age, name in enumerate(["old-cache", "middle-cache", "new-cache", "notes"]):
+        path = tmp_path / "jaxlib-1" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x" * 100)
         os.utime(path, (1000 + age, 1000 + age))
     caching.make_room(tmp_path, 300)
-    assert len(list(tmp_path.rglob("*"))) == 4
+    assert len(list(tmp_path.rglob("*"))) == 6
     caching.make_room(tmp_path, 250)
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["middle", "new"]
+    left = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+    assert left == ["middle-cache", "new-cache", "notes", "thesis-cache"]
 
 
 def test_a_home_that_cannot_be_written_to_keeps_nothing(tmp_path, monkeypatch):

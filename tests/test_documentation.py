@@ -13,7 +13,6 @@ import sys
 import tomllib
 import warnings
 
-import jax
 import pytest
 
 import funcnet
@@ -50,14 +49,12 @@ MODULES = ["funcnet"] + [
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_docstrings(name, as_users_run_it):
     """Run the examples of one module; those that import what is not there are named as skipped."""
-    runner, absent, kept = doctest.DocTestRunner(), [], jax.config.jax_compilation_cache_dir
+    runner, absent = doctest.DocTestRunner(), []
     for example in doctest.DocTestFinder().find(importlib.import_module(name)):
         if missing := {module for module in imported(example) if importlib.util.find_spec(module) is None}:
             absent.append(f"{example.name} needs {', '.join(sorted(missing))}")
         else:
             assert runner.run(example).failed == 0
-    if jax.config.jax_compilation_cache_dir != kept:  # one example turns to a folder of its own
-        funcnet.use_compilation_cache(kept)
     if absent:
         pytest.skip("; ".join(absent))
 
