@@ -10,6 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy
+from _pytest.mark.structures import ParameterSet
 
 from funcnet.records import children, replace
 
@@ -22,6 +23,12 @@ def sampled(values, always):
     rest = pytest.mark.every
     rows = [(value, value if type(value) is tuple else (value,)) for value in values]
     return [pytest.param(*row, marks=() if always(value) else rest) for value, row in rows]
+
+
+def one_in(count, values):
+    """Return the parameters of a loop: one in so many runs in each run, all others by `pytest -m every`."""
+    rows = [value if isinstance(value, ParameterSet) else pytest.param(value) for value in values]
+    return [row._replace(marks=(*row.marks, pytest.mark.every)) if i % count else row for i, row in enumerate(rows)]
 
 
 def quick(function):

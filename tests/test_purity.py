@@ -120,7 +120,13 @@ def test_every_rule_lowers_for_cpu_gpu_and_tpu(part):
         assert exports(both, *arguments) == {"cpu", "cuda", "tpu"}
 
 
-@pytest.mark.parametrize("optimizer", [m.CASES[0].rule for m in optimizers.REGISTRY], ids=lambda o: type(o).__name__)
+_OPTIMIZERS = [module.CASES[0].rule for module in optimizers.REGISTRY]
+_KINDS = fn.SGD, fn.Adam, fn.CoordinateDescent, fn.ClipByNorm  # with and without a state, by coordinates, around others
+
+
+@pytest.mark.parametrize(
+    "optimizer", sampled(_OPTIMIZERS, lambda o: isinstance(o, _KINDS)), ids=lambda o: type(o).__name__
+)
 def test_training_lowers_for_cpu_gpu_and_tpu(optimizer):
     """The whole run, and once a segment of one, with dropout, regularizer, validation and early stopping."""
     network = fn.mlp(4, 3, dropout=0.2)

@@ -1,7 +1,8 @@
 r"""Who carries a state forward: one program over data in memory, or the host, batch by batch, over a source.
 
 Both have `begin(start) -> state` and `advance(state, until, updates) -> state`, where a segment ends after so many
-epochs in all, or after so many updates, inside an epoch if need be. They call the same functions of `steps`.
+epochs in all, or after so many updates, inside an epoch if need be. They call the same functions of `steps`. A source's
+batches are worked on some at a time, in one program: calling one for each would cost as much as a small update.
 """
 
 import functools
@@ -19,9 +20,11 @@ from funcnet.objective import block_rows, read_sums, sums_of
 from funcnet.training import steps
 from funcnet.training.experiment import Experiment
 from funcnet.training.sources import SourceError, Stream
-from funcnet.training.state import Data, State
-from funcnet.training.updates import computing, features, in_dtype, read, spread_over
+from funcnet.training.state import Data, Moving, State
+from funcnet.training.updates import computing, features, in_dtype, read, spread, spread_over
 from funcnet.trees import default_real
+
+BLOCK_BYTES, MOST_BATCHES = 4 << 20, 64  # of a source's batches that one program works on
 
 
 def options(platform: str) -> dict[str, Any]:
@@ -45,10 +48,29 @@ def walk_program(devices: tuple[Any, ...]) -> Any:
         with spread_over(mesh):
             return steps.walk(experiment, state, data, until, updates)
 
+    return jax.jit(walk, compiler_options=_spread_options(devices), donate_argnames="state")
+
+
+@functools.cache
+def block_program(devices: tuple[Any, ...]) -> Any:
+    """Return the updates of a block's first batches as one program, each batch spread over devices."""
+    mesh = Mesh(np.asarray(devices), ("batch",)) if len(devices) > 1 else None
+
+    def several(experiment: Experiment, moving: Moving, block: Any, count: Any) -> Moving:
+        def one(place: jax.Array, moving: Moving) -> Moving:
+            return steps.step(experiment, moving, spread(jax.tree.map(lambda a: a[place], block)))
+
+        with spread_over(mesh):
+            return jax.lax.fori_loop(0, count, one, moving)
+
+    return jax.jit(several, compiler_options=_spread_options(devices), donate_argnames="moving")
+
+
+def _spread_options(devices: tuple[Any, ...]) -> dict[str, Any]:
+    """Return how to compile what works on batches."""
     chosen = options(devices[0].platform)
-    if chosen and mesh is not None:
-        chosen["xla_cpu_multi_thread_eigen"] = False  # each device keeps to its core
-    return jax.jit(walk, compiler_options=chosen, donate_argnames="state")
+    # Each device keeps to its core.
+    return chosen | {"xla_cpu_multi_thread_eigen": False} if chosen and len(devices) > 1 else chosen
 
 
 class Memory:
@@ -87,11 +109,14 @@ class Streamed:
     ) -> None:
         self.experiment, self.train, self.validation, self.devices = experiment, train, validation, devices
         mesh = Mesh(np.asarray(devices), ("batch",))
-        self._batch, self._whole = NamedSharding(mesh, Spec("batch")), NamedSharding(mesh, Spec())
+        self._block, self._whole = NamedSharding(mesh, Spec(None, "batch")), NamedSharding(mesh, Spec())
         held = None if validation is None else validation.example
         x, y, weight = train.example
         self.like = jax.tree.map(jnp.asarray, Data(x, y, held, weight))
         self.count = steps.batch_count(experiment, train.samples)
+        held_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(train.example)) / len(jax.tree.leaves(x)[0])
+        one = held_bytes * min(experiment.batch_size or train.samples, train.samples)
+        self._most = int(np.clip(BLOCK_BYTES // one, 1, min(MOST_BATCHES, self.count)))
         self._reading: Generator[Any, None, None] | None = None
 
     def close(self) -> None:
@@ -106,26 +131,25 @@ class Streamed:
         return jax.device_put(found, self._whole)
 
     def advance(self, state: State, until: int, updates: int) -> State:
-        """Run to the end of epoch `until`, or for so many updates."""
+        """Run to the end of epoch `until`, or for so many updates and those that are left of their block."""
         last, epoch, batch = min(until, int(self.experiment.epochs)), int(state.epoch), int(state.batch)
         while epoch < last and updates > 0 and not int(state.reason):
             if batch == 0:
                 state = _open(state)
             if self._reading is None:
                 self._reading = self._ahead(epoch, batch)
-            moving = state.moving
-            stop = min(self.count, batch + updates)
-            for done in range(batch, stop):
+            moving, stop, begun = state.moving, min(self.count, batch + updates), batch
+            while batch < stop:
                 try:
-                    given = next(self._reading)
+                    block, count = next(self._reading)
                 except SourceError as error:
-                    error.state = state.moved(moving)._replace(batch=jnp.int32(done))
+                    error.state = state.moved(moving)._replace(batch=jnp.int32(batch))
                     raise
-                moving = _step(self.experiment, moving, given)
-            updates -= stop - batch
-            batch = stop
-            state = state.moved(moving)._replace(batch=jax.device_put(np.int32(stop), self._whole))
-            if stop == self.count:
+                moving = block_program(self.devices)(self.experiment, moving, block, np.int32(count))
+                batch += count
+            updates -= batch - begun
+            state = state.moved(moving)._replace(batch=jax.device_put(np.int32(batch), self._whole))
+            if batch == self.count:
                 self._reading = None
                 try:
                     measured = self._measured(steps.settled(self.experiment, state))
@@ -137,16 +161,17 @@ class Streamed:
         return state
 
     def _ahead(self, epoch: int, batch: int) -> Generator[Any, None, None]:
-        """Read an epoch's batches from one on, and send them to the devices."""
+        """Read an epoch's batches from one on, and send them to the devices in blocks, each with its number."""
         rows, present = _order(self.experiment, jnp.int32(epoch), self.train.samples)
         whole = np.arange(self.train.samples)[None] if rows is None else np.asarray(rows)
         kept = None if present is None else np.asarray(present)
-        read = self.train.batches(iter(whole[batch:]))
-        for number, (x, y, weight) in enumerate(read, start=batch):
+        for (x, y, weight), count in self.train.blocks(whole[batch:], self._most):
             if kept is not None:
-                there = kept[number].astype(default_real())
-                weight = there if weight is None else weight * there.reshape(-1, *[1] * (weight.ndim - 1))
-            yield jax.device_put((x, y, weight), self._batch)
+                there = np.zeros((self._most, kept.shape[1]), default_real())
+                there[:count] = kept[batch : batch + count]
+                weight = there if weight is None else weight * there.reshape(*there.shape, *[1] * (weight.ndim - 2))
+            batch += count
+            yield jax.device_put((x, y, weight), self._block), count
 
     def _measured(self, params: Any) -> dict[str, jax.Array]:
         """Measure the validation source in blocks, the last one filled up at weight 0."""
@@ -168,7 +193,6 @@ class Streamed:
 
 
 _open = jax.jit(steps.open_epoch, donate_argnames="state")
-_step = jax.jit(steps.step, donate_argnames="moving")
 _close = jax.jit(steps.close_epoch, donate_argnames="state")
 _order = jax.jit(steps.batches, static_argnames="samples")
 

@@ -8,7 +8,7 @@ that a source as fast as the device costs nothing, and memory does not grow with
 """
 
 import collections
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,7 +19,7 @@ from funcnet.arrays import check_set
 from funcnet.errors import describe, raise_error
 from funcnet.protocols import fits
 
-AHEAD = 3  # batches that are read, or wait to be worked on
+AHEAD = 3  # batches, or blocks of them, that are read, or wait to be worked on
 
 
 @runtime_checkable
@@ -107,24 +107,53 @@ class Stream:
                 raise SourceError(f"{self.name} at {_rows(rows)}: {error}", rows) from error
         return found
 
-    def batches(self, batches: Iterator[np.ndarray]) -> Generator[tuple[Any, Any, Any], None, None]:
+    def batches(self, batches: Iterable[np.ndarray]) -> Generator[tuple[Any, Any, Any], None, None]:
         """Read batches ahead on a thread."""
-        waiting: collections.deque[Future[tuple[Any, Any, Any]]] = collections.deque()
-        with ThreadPoolExecutor(1, thread_name_prefix="funcnet-source") as pool:
+        return _ahead(self.read, batches)
+
+    def blocks(self, batches: np.ndarray, most: int) -> Generator[tuple[Any, int], None, None]:
+        """Read batches ahead on a thread; give so many at a time, stacked, and their number: the last may be fewer."""
+        for block, count, error in _ahead(
+            lambda some: self._stacked(some, most), (batches[i : i + most] for i in range(0, len(batches), most))
+        ):
+            if count:
+                yield block, count
+            if error is not None:
+                raise error
+
+    def _stacked(self, batches: np.ndarray, most: int) -> tuple[Any, int, SourceError | None]:
+        """Read batches one by one into arrays with room for `most`, up to one that fails."""
+        block: Any = None
+        for place, rows in enumerate(batches):
             try:
-                for rows in batches:
-                    waiting.append(pool.submit(self.read, rows))
-                    if len(waiting) >= AHEAD:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+                found = self.read(rows)
+            except SourceError as error:
+                return block, place, error
+            if block is None:
+                block = jax.tree.map(lambda a: np.zeros((most, *a.shape), a.dtype), found)
+            for whole, own in zip(jax.tree.leaves(block), jax.tree.leaves(found), strict=True):
+                whole[place] = own
+        return block, len(batches), None
 
 
 def as_stream(value: Any, name: str) -> Stream:
     """Return a source, or arrays in the form of one, as a stream."""
     return Stream(value if is_source(value) else Held(check_set(value, name)), name)
+
+
+def _ahead(read: Callable[[Any], Any], pieces: Iterable[Any]) -> Generator[Any, None, None]:
+    """Read pieces on a thread, some of them ahead of whom they are given to."""
+    waiting: collections.deque[Future[Any]] = collections.deque()
+    with ThreadPoolExecutor(1, thread_name_prefix="funcnet-source") as pool:
+        try:
+            for piece in pieces:
+                waiting.append(pool.submit(read, piece))
+                if len(waiting) >= AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _kinds(tree: Any) -> Any:
