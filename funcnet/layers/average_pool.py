@@ -19,7 +19,7 @@ import numpy as np
 from jax import lax
 
 from funcnet.cases import Case
-from funcnet.layers.pooling import Pool, along_space, back, batch_of_samples
+from funcnet.layers.pooling import Pool, along_space, back, batch_of_samples, over_taps, side_by_side
 from funcnet.layers.windows import Windows
 from funcnet.records import choice, record
 
@@ -61,7 +61,7 @@ class AveragePool(Pool):
         # y = reduce_window(x, add) * weight
         sent = dy * self._weight(frame, dy)
         if frame.tiles:
-            return (), _repeated(sent, frame)
+            return (), side_by_side(over_taps(sent, frame), frame)
         return (), back((sent,), lambda number, sent: sent, frame)
 
     def _weight(self, frame: Windows, y: jax.Array) -> jax.Array:
@@ -70,15 +70,6 @@ class AveragePool(Pool):
         count = inside.sum(axis=tuple(range(len(frame.window))))
         weight = np.where(count > 0, 1 / np.maximum(count, 1), 0)
         return jnp.broadcast_to(jnp.asarray(weight, y.dtype)[None, ..., None], y.shape)
-
-
-def _repeated(sent: jax.Array, frame: Windows) -> jax.Array:
-    """Return each number of (samples, *places, channels) at all places of its window; windows lie side by side."""
-    shape: tuple[int, ...] = (len(sent),)
-    for m, k in zip(frame.places, frame.window, strict=True):
-        shape += (m, k)
-    apart = jnp.expand_dims(sent, tuple(range(2, 2 * len(frame.window) + 1, 2)))
-    return jnp.broadcast_to(apart, (*shape, sent.shape[-1])).reshape(len(sent), *frame.space, sent.shape[-1])
 
 
 _Y = [[[0.1, -1.0], [2.5, 0.3]], [[1.1, 2.0], [-0.4, 1.2]], [[0.6, 0.8], [1.7, -0.9]]]  # 3 × 2 places, 2 channels

@@ -15,7 +15,7 @@ what comes from h₋: after its product with U_n, or before. What reaches h₋ i
 Reset after is cuDNN's, PyTorch's, Flax's and Keras's; it makes all three products with U one. Its second bias b′ is for
 all three gates, as theirs is; for r and z it adds to b. Reset before is the paper's. See `recurring` for the rest.
 
-Extremes   σ′, tanh′ and 1 − z are computed from σ(−|a|), which does not round to 0: a gate that is shut still learns.
+Extremes   Slopes, of which 1 − z is one, are made from σ(−|a|), which does not round to 0: a gate that is shut still learns.
 Source     Cho et al. 2014, equations 5 to 8 (z and 1 − z as there); Chung et al. 2014.
 """
 
@@ -67,7 +67,7 @@ class GRU(Recurrent):
         return params
 
     def advance(self, params: Any, a: jax.Array, state: State) -> tuple[State, Any]:
-        """Return h, and the tails of the gates and the argument of n, with q_n where it is reset after."""
+        """Return h, and the arguments of the gates and of n, with q_n where it is reset after."""
         (before,) = state
         own, recurrent = a[..., : 2 * self.width], params["recurrent"]
         if self.reset_after:
@@ -75,39 +75,48 @@ class GRU(Recurrent):
             q = q + jnp.broadcast_to(params["recurrent_bias"], q.shape)
             gates = own + q[..., : 2 * self.width]
             kept = q[..., 2 * self.width :]
-            r, z = jnp.split(tail(gates), 2, axis=-1)
-            new = a[..., 2 * self.width :] + gate(r) * kept
+            r, z = jnp.split(jax.nn.sigmoid(gates), 2, axis=-1)
+            new = a[..., 2 * self.width :] + r * kept
         else:
             gates, kept = own + before @ recurrent[:, : 2 * self.width], None
-            r, z = jnp.split(tail(gates), 2, axis=-1)
-            new = a[..., 2 * self.width :] + (gate(r) * before) @ recurrent[:, 2 * self.width :]
-        return (gate(-z) * jnp.tanh(new) + gate(z) * before,), (r, z, new, kept)
+            r, z = jnp.split(jax.nn.sigmoid(gates), 2, axis=-1)
+            new = a[..., 2 * self.width :] + (r * before) @ recurrent[:, 2 * self.width :]
+        return ((1 - z) * jnp.tanh(new) + z * before,), (gates, new, kept)
 
-    def retreat(self, params: Any, kept: Any, before: State, after: State, dstate: State) -> tuple[Any, State]:
-        """Return δ by a, and dq or nothing; and dh₋."""
-        (dh,), (h,), (r, z, new, q), recurrent = dstate, before, kept, params["recurrent"]
+    def slopes(self, kept: Any, before: State, after: State) -> Any:
+        """Return those of (δ_r, δ_z, dq), or else of (δ_n, e r, r, δ_z), by dh, and z; and that of δ_n by dq last."""
+        (h,), (gates, new, q) = before, kept
+        r, z = jnp.split(tail(gates), 2, axis=-1)
         # h = (1 − z) tanh(new) + z h₋
-        dz = dh * (h - jnp.tanh(new)) * gate_slope(z)
-        dnew = dh * gate(-z) * tanh_slope(new)
+        by_z, by_new = (h - jnp.tanh(new)) * gate_slope(z), gate(-z) * tanh_slope(new)
         if self.reset_after:
             # new = a_n + r q
-            dr, dq = dnew * q * gate_slope(r), dnew * gate(r)
-            through = jnp.concatenate([dr, dz, dq], axis=-1) @ recurrent.T
-        else:
-            # new = a_n + (r h₋) U_n
-            e = dnew @ recurrent[:, 2 * self.width :].T
-            dr, dq = e * h * gate_slope(r), None
-            through = e * gate(r) + jnp.concatenate([dr, dz], axis=-1) @ recurrent[:, : 2 * self.width].T
-        return (jnp.concatenate([dr, dz], axis=-1), dnew, dq), (dh * gate(z) + through,)
+            by_r, by_q = by_new * q * gate_slope(r), by_new * gate(r)
+            return jnp.concatenate([by_r, by_z, by_q], axis=-1), gate(z), by_new
+        # new = a_n + (r h₋) U_n
+        return by_new, h * gate_slope(r), gate(r), by_z, gate(z)
+
+    def retreat(self, back: jax.Array, slopes: Any, dstate: State) -> tuple[Any, State]:
+        """Return (δ_r, δ_z), δ_n, and dq or nothing; and dh₋."""
+        (dh,), inner = dstate, 2 * self.width
+        if self.reset_after:
+            each, z, by_new = slopes
+            delta = each * jnp.concatenate([dh, dh, dh], axis=-1)
+            return (delta, dh * by_new), (dh * z + delta @ back,)
+        by_new, by_r, r, by_z, z = slopes
+        dnew = dh * by_new
+        e = dnew @ back[inner:]
+        gates = jnp.concatenate([e * by_r, dh * by_z], axis=-1)
+        return (gates, dnew), (dh * z + e * r + gates @ back[:inner],)
 
     def gradients(self, params: Any, kept: Any, before: jax.Array, deltas: Any) -> tuple[jax.Array, Any]:
         """Return δ of all steps, dU, and db′ where it is reset after."""
-        gates, dnew, dq = deltas
-        delta = jnp.concatenate([gates, dnew], axis=-1)
+        first, dnew = deltas
+        delta = jnp.concatenate([first[..., : 2 * self.width], dnew], axis=-1)
         if self.reset_after:
-            both = jnp.concatenate([gates, dq], axis=-1)
-            return delta, {"recurrent": product(before, both), "recurrent_bias": jnp.sum(both, axis=(0, 1))}
-        dnew = product(gate(kept[0]) * before, dnew)
+            return delta, {"recurrent": product(before, first), "recurrent_bias": jnp.sum(first, axis=(0, 1))}
+        gates, r = first, jax.nn.sigmoid(kept[0][..., : self.width])
+        dnew = product(r * before, dnew)
         return delta, {"recurrent": jnp.concatenate([product(before, gates), dnew], axis=-1)}
 
 

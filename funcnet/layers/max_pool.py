@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from funcnet.cases import Case
-from funcnet.layers.pooling import Pool, along_space, back, batch_of_samples
+from funcnet.layers.pooling import Pool, along_space, back, batch_of_samples, over_taps, side_by_side
 from funcnet.layers.windows import read
 from funcnet.records import choice, record
 
@@ -68,6 +68,11 @@ class MaxPool(Pool):
                 hit &= jnp.broadcast_to(inside[tap][None, ..., None], hit.shape)
             first = jnp.where(hit, jnp.asarray(number, first.dtype), first)
         first = lax.optimization_barrier(first)
+        if frame.tiles:
+            number = jnp.arange(len(taps), dtype=first.dtype).reshape(1, *(n for k in frame.window for n in (1, k)), 1)
+            whole = over_taps(first, frame)
+            chosen = whole == jnp.broadcast_to(number, whole.shape)
+            return (), side_by_side(jnp.where(chosen, over_taps(dy, frame), jnp.zeros((), dy.dtype)), frame)
 
         def sent(number: int, first: jax.Array, dy: jax.Array) -> jax.Array:
             return jnp.where(first == jnp.asarray(number, first.dtype), dy, jnp.zeros((), dy.dtype))

@@ -1,19 +1,22 @@
 r"""What recurrent layers share: the loop over time, the loop back, and everything that needs no loop.
 
 Forward    aₜ = xₜ W + b for all t at once;   sₜ = cell(aₜ, sₜ₋₁);   yₜ = hₜ, the first part of the state sₜ
-Backward   from the last step to the first: ds = dsₜ + (dyₜ, 0);   Δₜ, dsₜ₋₁ = cell backward
+Backward   for all t at once, the slopes of the cell, which no derivative enters
+           from the last step to the first: ds = dsₜ + (dyₜ, 0);   Δₜ, dsₜ₋₁ = ds times slopes, and through U
            then, for all t at once, dW = Σ xₜᵀ Δₜ,  db = Σ Δₜ,  dxₜ = Δₜ Wᵀ,  dU = Σ hₜ₋₁ᵀ Δₜ
 
 Derivation. The same W, U and b stand in every step, so that their gradients are sums over steps. A state reaches the
 loss by its own yₜ and by the next step: what flows back is the sum of both. Δₜ, the derivative by all that is summed up
-before the gates, is all that the sums need: the loop back makes nothing else, and each sum is one product.
+before the gates, is all that the sums need: the loop back makes nothing else, and each sum is one product. What Δₜ is
+multiplied by is known from the forward pass: σ and tanh are taken in one wide pass, and the loop back only multiplies.
 
 Lengths. A step behind a sample's length changes no state, and its y is 0: the state at the end is that of the last step
 there is, s₀ = 0 for a sample of length 0. Backward: dy is masked, Δₜ = 0 there, and ds passes through as it is. With
 `reverse` the loops run from the last step to the first; a sample is then read from its own last step on, since its
 state is 0 until there, and yₜ stands where xₜ stands.
 
-Of σ(a) its tail σ(−|a|) is kept, and of tanh its argument: in float32 y (1 − y) is 0 from 17 on, and σ(−|a|) is not.
+Of σ and tanh the arguments are kept: in float32 y (1 − y) is 0 from 17 on, and σ(−|a|), of which slopes are made, is
+not.
 
 Shapes     x: (…, time, in); W: (in, k·width); U: (width, k·width); b: (k·width,), k blocks in the order of the gates;
            y: (…, time, width), or the last state (…, width) with sequence=False.
@@ -51,7 +54,7 @@ State = tuple[jax.Array, ...]  # h, and what else a cell carries; (samples, widt
 
 @record
 class Recurrent(Layer):
-    """Base of the recurrent layers; a cell says `blocks`, `parts`, `advance`, `retreat` and `gradients`.
+    """Base of the recurrent layers; a cell says `blocks`, `parts`, `advance`, `slopes`, `retreat` and `gradients`.
 
     Args:
         width: how many numbers the state has.
@@ -85,11 +88,15 @@ class Recurrent(Layer):
         return True
 
     def advance(self, params: Any, a: jax.Array, state: State) -> tuple[State, Any]:
-        """Return the next state, from a = x W + b, and what `retreat` needs besides states."""
+        """Return the next state, from a = x W + b, and what `slopes` needs besides states."""
         raise NotImplementedError
 
-    def retreat(self, params: Any, kept: Any, before: State, after: State, dstate: State) -> tuple[Any, State]:
-        """Return the derivatives by what is summed up in a step, and by the state before it."""
+    def slopes(self, kept: Any, before: State, after: State) -> Any:
+        """Return what `retreat` multiplies by, of all steps at once: time first, no derivative in it."""
+        return kept
+
+    def retreat(self, back: jax.Array, slopes: Any, dstate: State) -> tuple[Any, State]:
+        """Return the derivatives by what is summed up in a step, and by the state before it; `back` is Uᵀ."""
         raise NotImplementedError
 
     def gradients(self, params: Any, kept: Any, before: jax.Array, deltas: Any) -> tuple[jax.Array, Any]:
@@ -183,6 +190,8 @@ class Recurrent(Layer):
         time, samples, _ = before.shape
         there = None if lengths is None else within(lengths, time).swapaxes(0, 1)
         states = (before, *(_shifted(other, self.reverse) for other in others))
+        # Else the compiler takes them into the loop: σ and tanh, step by step, and U to be turned in each.
+        slopes, back = jax.lax.optimization_barrier((self.slopes(kept, states, others), params["recurrent"].T))
         nothing = tuple(jnp.zeros((samples, self.width), dy.dtype) for _ in range(self.parts))
         if self.sequence:
             dy = jnp.moveaxis(dy.reshape(samples, time, self.width), 1, 0)
@@ -191,16 +200,15 @@ class Recurrent(Layer):
             start, each = (dy.reshape(samples, self.width), *nothing[1:]), None
 
         def step(dstate: State, own: Any) -> tuple[State, Any]:
-            kept, before, after, dy, there = own
+            slopes, dy, there = own
             through = dstate if dy is None else (dstate[0] + dy, *dstate[1:])
-            deltas, dbefore = self.retreat(params, kept, before, after, through)
+            deltas, dbefore = self.retreat(back, slopes, through)
             if there is None:
                 return dbefore, deltas
             passed = tuple(jnp.where(there, new, old) for new, old in zip(dbefore, dstate, strict=True))
             return passed, jax.tree.map(lambda delta: blanked(delta, there), deltas)
 
-        own = (kept, states, others, each, there)
-        return jax.lax.scan(step, start, own, length=time, reverse=not self.reverse)[1]
+        return jax.lax.scan(step, start, (slopes, each, there), length=time, reverse=not self.reverse)[1]
 
     def _taken(self, params: Any, x: Any) -> tuple[jax.Array, Any]:
         """Return x and the lengths, if they are as the parameters take them."""

@@ -65,10 +65,10 @@ class RNN(Recurrent):
         h, kept = self.activation.forward(a + before @ params["recurrent"])
         return (h,), kept
 
-    def retreat(self, params: Any, kept: Any, before: State, after: State, dstate: State) -> tuple[Any, State]:
-        """Return δ = φ′ dh, and dh₋ = δ Uᵀ."""
-        delta = self.activation.backward(kept, dstate[0])
-        return delta, (delta @ params["recurrent"].T,)
+    def retreat(self, back: jax.Array, slopes: Any, dstate: State) -> tuple[Any, State]:
+        """Return δ = φ′ dh, and dh₋ = δ Uᵀ; φ may be one that looks at all units of a step."""
+        delta = self.activation.backward(slopes, dstate[0])
+        return delta, (delta @ back,)
 
 
 def _case(rule: RNN, *shape: int, lengths: Any = None) -> Case:

@@ -45,9 +45,8 @@ class Windows(NamedTuple):
 
     @property
     def tiles(self) -> bool:
-        """Tell whether every number of the space is in one window, and no window reads anything else."""
-        sizes = tuple(m * k for m, k in zip(self.places, self.window, strict=True))
-        return self.stride == self.window and self.space == sizes and not any(map(any, self.pads))
+        """Tell whether the windows lie side by side, so that no number is in two of them."""
+        return self.stride == self.window and set(self.dilation) == {1}
 
     def taps(self) -> Iterator[Shape]:
         """Yield the taps of a window in row order."""
