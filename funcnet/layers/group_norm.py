@@ -3,8 +3,10 @@ r"""Group normalisation: channels in groups, each of mean 0 and variance 1 over 
 Forward    μ, v  over the positions and the channels of a group, of one sample;   x̂ = (x − μ)/√(v + ε),   y = γ x̂ + β
 Backward   dγ = Σ dy x̂,   dβ = Σ dy   over samples and positions;   dx = r (g − mean g − x̂ mean(g x̂)),   g = γ dy
 
-Derivation. See `normalising`; γ differs within a group, so it enters g before the means are taken. One group is a layer
-normalisation over channels and positions; a group for each channel an instance normalisation.
+Derivation. See `normalising`; γ differs within a group, so it enters g before the means are taken: γ is a factor of all
+positions of a channel, so the means over a group are those of γ Σ dy and γ Σ dy x̂, sums over positions that dγ and dβ
+are made of, too. One group is a layer normalisation over channels and positions; a group for each channel an instance
+normalisation.
 
 Shapes     x, y: (batch, …, channels), channels a multiple of the groups; γ, β: (channels,).
 Extremes   A group of equal numbers gives x̂ = 0. Sixteen bits: statistics in float32.
@@ -19,7 +21,7 @@ import jax.numpy as jnp
 from funcnet.cases import Case
 from funcnet.errors import raise_error
 from funcnet.layers.base import Layer, Shape
-from funcnet.layers.normalising import along, moments, over_samples, reciprocal, standardized_backward, widened
+from funcnet.layers.normalising import along, over_samples, reciprocal, widened
 from funcnet.records import Number, choice, number, record
 
 
@@ -64,31 +66,37 @@ class GroupNorm(Layer):
         channels = self.out_shape(in_shape)[-1:]
         return {"scale": jnp.ones(channels, dtype), "offset": jnp.zeros(channels, dtype)}
 
-    def _grouped(self, x: jax.Array) -> jax.Array:
-        """Return x as (batch, positions, groups, channels of a group)."""
-        return x.reshape(x.shape[0], -1, self.groups, x.shape[-1] // self.groups)
+    def _shared(self, each: jax.Array) -> jax.Array:
+        """Return the mean over the channels of each group (batch, 1, channels), for every channel of it."""
+        grouped = each.reshape(len(each), 1, self.groups, -1)
+        return jnp.broadcast_to(jnp.mean(grouped, axis=-1, keepdims=True), grouped.shape).reshape(each.shape)
 
     def forward(self, params: Any, x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, Any]:
         """Return γ x̂ + β, and x, μ and r."""
         x = jnp.asarray(x)
         self.out_shape(x.shape[1:])
-        grouped = self._grouped(widened(x))
-        mean, variance = moments(grouped, (1, 3))
-        r = reciprocal(variance, self.epsilon)
-        normal = ((grouped - mean) * r).reshape(x.shape)
-        scale, offset = (along(params[name].astype(normal.dtype), normal) for name in ("scale", "offset"))
-        return (scale * normal + offset).astype(x.dtype), (x, mean, r)
+        rows = _rows(x)
+        # Channel by channel first: sums over all but the last axis are fast.
+        mean = self._shared(jnp.mean(rows, axis=1, keepdims=True))
+        r = reciprocal(self._shared(jnp.mean(jnp.square(rows - mean), axis=1, keepdims=True)), self.epsilon)
+        scale, offset = (along(params[name].astype(rows.dtype), rows) for name in ("scale", "offset"))
+        return (scale * ((rows - mean) * r) + offset).reshape(x.shape).astype(x.dtype), (x, mean, r)
 
     def backward(self, params: Any, saved: Any, dy: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
         """Return dγ = Σ dy x̂, dβ = Σ dy, and dx = r (g − mean g − x̂ mean(g x̂))."""
         x, mean, r = saved
-        dwide = widened(dy)
-        normal = (self._grouped(widened(x)) - mean) * r
-        own = params["scale"].dtype
-        dscale = over_samples(dwide * normal.reshape(x.shape)).astype(own)
-        g = self._grouped(along(params["scale"].astype(dwide.dtype), dwide) * dwide)
-        dx = standardized_backward(g, normal, r, (1, 3)).reshape(x.shape)
-        return {"scale": dscale, "offset": over_samples(dwide).astype(own)}, dx.astype(dy.dtype)
+        sent, normal, own = _rows(dy), (_rows(x) - mean) * r, params["scale"].dtype
+        scale = along(params["scale"].astype(sent.dtype), sent)
+        first, second = (jnp.sum(a, axis=1, keepdims=True) for a in (sent, sent * normal))
+        count = max(sent.shape[1], 1)
+        dx = r * (scale * sent - self._shared(scale * first) / count - normal * (self._shared(scale * second) / count))
+        dparams = {"scale": over_samples(second).astype(own), "offset": over_samples(first).astype(own)}
+        return dparams, dx.reshape(x.shape).astype(dy.dtype)
+
+
+def _rows(x: jax.Array) -> jax.Array:
+    """Return x as (batch, positions, channels), in at least float32."""
+    return widened(x).reshape(len(x), -1, x.shape[-1])
 
 
 _P = {"scale": [1.5, -0.5, 0.8, 1.1, 0.4, -0.9], "offset": [0.1, 0.2, -0.3, 0.0, 0.5, -0.2]}

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from funcnet.cases import Case
 from funcnet.errors import raise_error
 from funcnet.layers.base import Layer, Shape
-from funcnet.layers.normalising import along, moments, over_samples, reciprocal, standardized_backward, widened
+from funcnet.layers.normalising import along, moments, over_features, over_samples, reciprocal, widened
 from funcnet.records import Number, number, record
 
 
@@ -66,11 +66,13 @@ class LayerNorm(Layer):
         """Return dγ = Σ dy x̂, dβ = Σ dy, and dx = r (g − mean g − x̂ mean(g x̂))."""
         x, mean, r = saved
         wide, dwide = widened(x), widened(dy)
-        normal = (wide - mean) * r
+        normal, scale = (wide - mean) * r, params["scale"].astype(wide.dtype)
+        both = dwide * normal
         own = params["scale"].dtype
-        dparams = {"scale": over_samples(dwide * normal).astype(own), "offset": over_samples(dwide).astype(own)}
-        g = along(params["scale"].astype(wide.dtype), wide) * dwide
-        return dparams, standardized_backward(g, normal, r, (-1,)).astype(dy.dtype)
+        dparams = {"scale": over_samples(both).astype(own), "offset": over_samples(dwide).astype(own)}
+        g = along(scale, wide) * dwide
+        dx = r * (g - over_features(dwide, scale) - normal * over_features(both, scale))
+        return dparams, dx.astype(dy.dtype)
 
 
 _P = {"scale": [1.5, -0.5, 0.8], "offset": [0.1, 0.2, -0.3]}

@@ -39,13 +39,11 @@ def reciprocal(variance: jax.Array, epsilon: Any) -> jax.Array:
     return jax.lax.rsqrt(variance + cast(epsilon, variance))
 
 
-def standardized_backward(g: jax.Array, normal: jax.Array, r: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-    """Return dx = r (g − mean g − x̂ mean(g x̂))."""
-    first = jnp.mean(g, axis=axes, keepdims=True)
-    second = jnp.mean(g * normal, axis=axes, keepdims=True)
-    return r * (g - first - normal * second)
-
-
 def over_samples(a: jax.Array) -> jax.Array:
     """Return the sum over all axes but the last."""
     return jnp.sum(a, axis=tuple(range(a.ndim - 1)))
+
+
+def over_features(a: jax.Array, weight: jax.Array) -> jax.Array:
+    """Return the mean of a · weight over the last axis, which stays with length 1, as a product."""
+    return jnp.matmul(a, weight, precision=jax.lax.Precision.HIGHEST)[..., None] / a.shape[-1]

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from funcnet.cases import Case
 from funcnet.errors import raise_error
 from funcnet.layers.base import Layer, Shape
-from funcnet.layers.normalising import along, over_samples, reciprocal, widened
+from funcnet.layers.normalising import along, over_features, over_samples, reciprocal, widened
 from funcnet.records import Number, number, record
 
 
@@ -64,10 +64,10 @@ class RMSNorm(Layer):
         """Return dγ = Σ dy x̂ and dx = r (g − x̂ mean(g x̂))."""
         x, r = saved
         wide, dwide = widened(x), widened(dy)
-        normal = wide * r
-        g = along(params["scale"].astype(wide.dtype), wide) * dwide
-        dx = r * (g - normal * jnp.mean(g * normal, axis=-1, keepdims=True))
-        return {"scale": over_samples(dwide * normal).astype(params["scale"].dtype)}, dx.astype(dy.dtype)
+        normal, scale = wide * r, params["scale"].astype(wide.dtype)
+        both = dwide * normal
+        dx = r * (along(scale, wide) * dwide - normal * over_features(both, scale))
+        return {"scale": over_samples(both).astype(params["scale"].dtype)}, dx.astype(dy.dtype)
 
 
 _P = {"scale": [1.5, -0.5, 0.8]}

@@ -57,6 +57,8 @@ def _unfolded(wide: jax.Array, frame: Windows) -> jax.Array:
 def _samples(x: jax.Array, frame: Windows) -> int:
     """Return how many samples at a time: a divisor of the batch."""
     one = math.prod(frame.places) * math.prod(frame.window) * x.shape[-1] * x.dtype.itemsize
+    if one * len(x) <= 2 * CACHE:
+        return max(len(x), 1)  # two halves in a loop cost more than they spare
     most = max(CACHE // one, 1)
     return max(part for part in range(1, len(x) + 1) if len(x) % part == 0 and part <= most)
 
