@@ -134,9 +134,7 @@ def gives_numbers(case):
 _LAYERS = [p for p in gather(layers.REGISTRY) if p.values[0].kind == "batch" and gives_numbers(p.values[0])]
 
 
-@pytest.mark.parametrize(
-    "case", one_in(5, _LAYERS)
-)
+@pytest.mark.parametrize("case", one_in(5, _LAYERS))
 def test_every_layer_is_a_network(case):
     """Each layer of the registry between an objective and its data, with a penalty on its parameters."""
     (params, x), seed = (floats(argument, np.float64) for argument in case.arguments[:2]), case.arguments[2:]

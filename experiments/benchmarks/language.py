@@ -84,7 +84,7 @@ def compiling(blocks: int) -> float:
 
 
 def aims(numbers: dict[str, Any]) -> list[Aim]:
-    """A tenth of the memory and no slower; twelve blocks compile in at most 1.5 times the time of two."""
+    """Ask for a tenth of the memory and no more time; twelve blocks compile in at most 1.5 times the time of two."""
     loss, seconds = numbers["loss"], numbers["compile"]
     memory = loss["memory"]["funcnet"] / loss["memory"]["jax"]
     found = [

@@ -25,6 +25,7 @@ class Contest(NamedTuple):
     what: str = ""
     backward: bool = False
     key: bool = False
+    loop: bool = False  # raced inside a loop of one program too, as steps of training are
 
     @property
     def whole_numbers(self) -> bool:
@@ -91,6 +92,7 @@ def _convolutions(images: jax.Array, signals: jax.Array) -> list[Contest]:
             _convolution(space=1),
             in_torch("Conv1d", signals, 5),
             _of(signals),
+            loop=True,
         ),
         Contest(
             "Conv, depthwise",

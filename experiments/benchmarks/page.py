@@ -10,7 +10,18 @@ from experiments.benchmarks.why import why
 from experiments.benchmarks.words import prose
 from experiments.study import DOCS, Table, plain, show
 
-GROUPS = ("training", "layers", "models", "language", "backward", "elementwise", "compiling", "sweep", "linear", "search")
+GROUPS = (
+    "training",
+    "layers",
+    "models",
+    "language",
+    "backward",
+    "elementwise",
+    "compiling",
+    "sweep",
+    "linear",
+    "search",
+)
 RECORD, PAGE = DOCS / "records" / "benchmarks.json", DOCS / "benchmarks-in-detail.md"
 CHOOSING = DOCS / "benchmarks.md"
 CHART, BARS = DOCS / "images" / "by-hand-pays.png", DOCS / "images" / "benchmarks.png"

@@ -15,7 +15,8 @@ what comes from h₋: after its product with U_n, or before. What reaches h₋ i
 Reset after is cuDNN's, PyTorch's, Flax's and Keras's; it makes all three products with U one. Its second bias b′ is for
 all three gates, as theirs is; for r and z it adds to b. Reset before is the paper's. See `recurring` for the rest.
 
-Extremes   Slopes, of which 1 − z is one, are made from σ(−|a|), which does not round to 0: a gate that is shut still learns.
+Extremes   Slopes, 1 − z among them, are made from σ(−|a|), which does not round to 0: a gate that is shut still
+           learns.
 Source     Cho et al. 2014, equations 5 to 8 (z and 1 − z as there); Chung et al. 2014.
 """
 
