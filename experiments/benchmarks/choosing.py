@@ -32,7 +32,7 @@ HEAD = """
 
 Many small networks side by side are where funcnet is fast: take it for sweeps, seeds, searches and folds. A single
 network trains about as fast as Optax in one compiled loop, and faster than a loop in Python where the network is small.
-Of single layers on a CPU, PyTorch's large convolutions and recurrent layers are faster than ours.
+Of single layers on a CPU, PyTorch's large convolutions, its LSTM and group normalisation are faster than ours.
 
 ![Four panels of bars, time to train by library: a sweep of 512 networks, and single networks of three
 sizes.](images/benchmarks.png)
