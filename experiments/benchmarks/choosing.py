@@ -129,7 +129,7 @@ def _models(numbers: dict[str, Any]) -> str:
 def _layers(numbers: dict[str, Any]) -> str:
     ratios = sorted((found["times"]["jax"]["ratio"], name) for name, found in numbers.items())
     best = ", ".join(f"{name} {ratio:.3g}" for ratio, name in reversed(ratios[-3:]))
-    worst = ", ".join(f"{name} {ratio:.2g}" for ratio, name in ratios[:3])
+    worst = ", ".join(f"{name} {ratio:.3g}" for ratio, name in ratios[:3])
     return prose(f"""
         ## Layer by layer
 
