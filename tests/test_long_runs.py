@@ -21,9 +21,10 @@ import pytest
 import funcnet as fn
 from funcnet.status import StatusLine
 from funcnet.training.drawing import curves, table
+from funcnet.training.loop import _runner
 from funcnet.training.preparing import prepare
 from funcnet.training.progress import TrainProgress
-from funcnet.training.sources import SourceError
+from funcnet.training.sources import SourceError, as_stream
 from tests.helpers import sampled
 
 
@@ -119,6 +120,36 @@ class Short(Rows):
 def test_a_source_that_changes_is_refused(kind):
     with pytest.raises(SourceError, match="other shapes or dtypes at rows"):
         fn.train(experiment(), kind(*data()))
+
+
+def test_blocks_of_a_source_change_no_bit_and_delay_nobody(monkeypatch):
+    """Segments are as long as they are told, a source that fails is left at its batch, and a slow one gives few."""
+    trial, threads = experiment(epochs=2), threading.active_count()
+
+    def run(updates, source):
+        _, runner, _ = _runner(trial, source, None, None)
+        state = runner.begin(None)
+        while int(state.epoch) < 2:
+            before, step = runner.count * int(state.epoch) + int(state.batch), int(state.step)
+            assert step == before
+            state = runner.advance(state, 2, updates)
+            assert int(state.step) == min(step + updates, 2 * runner.count)
+        runner.close()
+        return state
+
+    whole = run(100, Rows(*data(130)))
+    assert same(whole, run(4, Rows(*data(130))))
+    for fails_at in (1, 3, 9, 10, 12):  # with the first rows at the door, batches from 0; nine make an epoch
+        with pytest.raises(SourceError) as caught:
+            fn.train(trial, Rows(*data(130), fails_at=fails_at))
+        assert int(caught.value.run.state.step) == fails_at - 1
+        assert same(fn.train(trial, Rows(*data(130)), resume=caught.value.run).state, whole)
+        del caught
+    assert threading.active_count() == threads
+    monkeypatch.setattr("funcnet.training.sources.BLOCK_SECONDS", -1.0)
+    assert same(whole, run(100, Rows(*data(130))))
+    stream = as_stream(Rows(*data(130)), "train")
+    assert [count for _, count in stream.blocks(np.arange(12).reshape(4, 3), 4)] == [1, 1, 1, 1]
 
 
 def test_weight_two_is_the_sample_twice_and_zero_is_not_there():

@@ -53,15 +53,15 @@ def walk_program(devices: tuple[Any, ...]) -> Any:
 
 @functools.cache
 def block_program(devices: tuple[Any, ...]) -> Any:
-    """Return the updates of a block's first batches as one program, each batch spread over devices."""
+    """Return the updates of some of a block's batches as one program, each batch spread over devices."""
     mesh = Mesh(np.asarray(devices), ("batch",)) if len(devices) > 1 else None
 
-    def several(experiment: Experiment, moving: Moving, block: Any, count: Any) -> Moving:
+    def several(experiment: Experiment, moving: Moving, block: Any, start: Any, stop: Any) -> Moving:
         def one(place: jax.Array, moving: Moving) -> Moving:
             return steps.step(experiment, moving, spread(jax.tree.map(lambda a: a[place], block)))
 
         with spread_over(mesh):
-            return jax.lax.fori_loop(0, count, one, moving)
+            return jax.lax.fori_loop(start, stop, one, moving)
 
     return jax.jit(several, compiler_options=_spread_options(devices), donate_argnames="moving")
 
@@ -117,13 +117,14 @@ class Streamed:
         held_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(train.example)) / len(jax.tree.leaves(x)[0])
         one = held_bytes * min(experiment.batch_size or train.samples, train.samples)
         self._most = int(np.clip(BLOCK_BYTES // one, 1, min(MOST_BATCHES, self.count)))
-        self._reading: Generator[Any, None, None] | None = None
+        self._reading: Any = None  # a generator of blocks
+        self._held, self._next, self._end = None, 0, 0  # what was read last, and which of its batches are left
 
     def close(self) -> None:
         """Let nothing be read any more."""
         if self._reading is not None:
             self._reading.close()
-            self._reading = None
+        self._reading, self._held, self._next, self._end = None, None, 0, 0
 
     def begin(self, start: Any) -> State:
         """Return the state before the first update."""
@@ -131,23 +132,21 @@ class Streamed:
         return jax.device_put(found, self._whole)
 
     def advance(self, state: State, until: int, updates: int) -> State:
-        """Run to the end of epoch `until`, or for so many updates and those that are left of their block."""
+        """Run to the end of epoch `until`, or for so many updates."""
         last, epoch, batch = min(until, int(self.experiment.epochs)), int(state.epoch), int(state.batch)
         while epoch < last and updates > 0 and not int(state.reason):
             if batch == 0:
                 state = _open(state)
             if self._reading is None:
                 self._reading = self._ahead(epoch, batch)
-            moving, stop, begun = state.moving, min(self.count, batch + updates), batch
+            moving, stop = state.moving, min(self.count, batch + updates)
+            updates -= stop - batch
             while batch < stop:
                 try:
-                    block, count = next(self._reading)
+                    moving, batch = self._work(moving, batch, stop)
                 except SourceError as error:
                     error.state = state.moved(moving)._replace(batch=jnp.int32(batch))
                     raise
-                moving = block_program(self.devices)(self.experiment, moving, block, np.int32(count))
-                batch += count
-            updates -= batch - begun
             state = state.moved(moving)._replace(batch=jax.device_put(np.int32(batch), self._whole))
             if batch == self.count:
                 self._reading = None
@@ -159,6 +158,16 @@ class Streamed:
                 state = _close(self.experiment, state, measured)
                 epoch, batch = epoch + 1, 0
         return state
+
+    def _work(self, moving: Moving, batch: int, stop: int) -> tuple[Moving, int]:
+        """Make the updates from a batch on up to `stop`, or to the end of a block, and say which batch is next."""
+        if self._next == self._end:
+            self._held, self._end = next(self._reading)
+            self._next = 0
+        last = min(self._end, self._next + stop - batch)
+        moving = block_program(self.devices)(self.experiment, moving, self._held, np.int32(self._next), np.int32(last))
+        batch, self._next = batch + last - self._next, last
+        return moving, batch
 
     def _ahead(self, epoch: int, batch: int) -> Generator[Any, None, None]:
         """Read an epoch's batches from one on, and send them to the devices in blocks, each with its number."""

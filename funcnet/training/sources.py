@@ -8,7 +8,10 @@ that a source as fast as the device costs nothing, and memory does not grow with
 """
 
 import collections
-from collections.abc import Callable, Generator, Iterable
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,6 +23,7 @@ from funcnet.errors import describe, raise_error
 from funcnet.protocols import fits
 
 AHEAD = 3  # batches, or blocks of them, that are read, or wait to be worked on
+BLOCK_SECONDS = 0.1  # after which a block is given as it is: whoever waits for it, or to stop, does not wait for more
 
 
 @runtime_checkable
@@ -112,28 +116,34 @@ class Stream:
         return _ahead(self.read, batches)
 
     def blocks(self, batches: np.ndarray, most: int) -> Generator[tuple[Any, int], None, None]:
-        """Read batches ahead on a thread; give so many at a time, stacked, and their number: the last may be fewer."""
-        for block, count, error in _ahead(
-            lambda some: self._stacked(some, most), (batches[i : i + most] for i in range(0, len(batches), most))
-        ):
-            if count:
-                yield block, count
-            if error is not None:
-                raise error
+        """Read batches ahead on a thread; give up to so many at a time, stacked, and their number: fewer if slow."""
+        left, given = iter(batches), 0
+        with contextlib.closing(_ahead(lambda _: self._stacked(left, most), itertools.repeat(None))) as reading:
+            while given < len(batches):
+                block, count, error = next(reading)
+                given += count
+                if count:
+                    yield block, count
+                if error is not None:
+                    raise error
 
-    def _stacked(self, batches: np.ndarray, most: int) -> tuple[Any, int, SourceError | None]:
-        """Read batches one by one into arrays with room for `most`, up to one that fails."""
+    def _stacked(self, left: Iterator[np.ndarray], most: int) -> tuple[Any, int, SourceError | None]:
+        """Read batches one by one into arrays with room for `most`, up to one that fails, and not for long."""
         block: Any = None
-        for place, rows in enumerate(batches):
+        count, began = 0, time.perf_counter()
+        for rows in itertools.islice(left, most):
             try:
                 found = self.read(rows)
             except SourceError as error:
-                return block, place, error
+                return block, count, error
             if block is None:
                 block = jax.tree.map(lambda a: np.zeros((most, *a.shape), a.dtype), found)
             for whole, own in zip(jax.tree.leaves(block), jax.tree.leaves(found), strict=True):
-                whole[place] = own
-        return block, len(batches), None
+                whole[count] = own
+            count += 1
+            if time.perf_counter() - began > BLOCK_SECONDS:
+                break
+        return block, count, None
 
 
 def as_stream(value: Any, name: str) -> Stream:
