@@ -95,6 +95,15 @@ def test_zero_variance_gives_the_offset_and_finite_gradients(name):
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves((dparams, dx)))
 
 
+def test_no_samples_give_none_and_no_gradient():
+    for layer in (fn.LayerNorm(), fn.RMSNorm(), fn.GroupNorm(3)):
+        params, x = layer.init(KEY, (2, 6), jnp.float64), jnp.zeros((0, 2, 6))
+        y, saved = layer.forward(params, x)
+        dparams, dx = layer.backward(params, saved, y)
+        assert y.shape == dx.shape == x.shape
+        assert not any(np.any(leaf) for leaf in dparams.values())
+
+
 def test_a_constant_moves_nothing_and_a_gradient_has_no_part_along_it(rng):
     """x̂ does not change when x is moved or stretched as a whole: Σ dx = 0 and, but for ε, Σ x̂ dx = 0."""
     x, dy = rng.normal(size=(7, 5)), rng.normal(size=(7, 5))

@@ -13,6 +13,7 @@ Extremes   A group of equal numbers gives x̂ = 0. Sixteen bits: statistics in f
 Source     Wu & He 2018, equations 1 to 7.
 """
 
+import math
 from typing import Any
 
 import jax
@@ -68,7 +69,7 @@ class GroupNorm(Layer):
 
     def _shared(self, each: jax.Array) -> jax.Array:
         """Return the mean over the channels of each group (batch, 1, channels), for every channel of it."""
-        grouped = each.reshape(len(each), 1, self.groups, -1)
+        grouped = each.reshape(len(each), 1, self.groups, each.shape[-1] // self.groups)
         return jnp.broadcast_to(jnp.mean(grouped, axis=-1, keepdims=True), grouped.shape).reshape(each.shape)
 
     def forward(self, params: Any, x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, Any]:
@@ -96,7 +97,7 @@ class GroupNorm(Layer):
 
 def _rows(x: jax.Array) -> jax.Array:
     """Return x as (batch, positions, channels), in at least float32."""
-    return widened(x).reshape(len(x), -1, x.shape[-1])
+    return widened(x).reshape(len(x), math.prod(x.shape[1:-1]), x.shape[-1])
 
 
 _P = {"scale": [1.5, -0.5, 0.8, 1.1, 0.4, -0.9], "offset": [0.1, 0.2, -0.3, 0.0, 0.5, -0.2]}

@@ -6,7 +6,7 @@ Backward   dγ = Σ dy x̂,   dβ = Σ dy   over all other axes;   dx = r (g −
 Derivation. See `normalising`. Training and evaluation are alike: no sample knows of another.
 
 Shapes     x, y: (…, features); γ, β: (features,).
-Extremes   One feature, or equal ones, give x̂ = 0 and dx = 0 exactly. Sixteen bits: statistics in float32.
+Extremes   Equal features give x̂ = 0; one feature has dx = 0 exactly, too. Sixteen bits: statistics in float32.
 Source     Ba, Kiros & Hinton 2016, equations 3 and 4.
 """
 
