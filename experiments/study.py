@@ -26,6 +26,7 @@ import json
 import math
 import pathlib
 import pkgutil
+import re
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -66,7 +67,16 @@ def cell(value: Any) -> str:
         return {True: "yes", False: "no", None: "–"}[value]
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{float(f'{value:.4g}'):,.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.4g}"
+    return str(value)
+
+
+def signed(text: str) -> str:
+    """Write the hyphen before a number as the minus that it means, at which no line ends; code and formulas stay."""
+    pieces = re.split(r"(```.*?```|`[^`]*`|\$[^$]*\$)", text, flags=re.S)
+    pieces[::2] = [re.sub(r"(?<=\de)-(?=\d)|(?<=[ (±])-(?=[\d.])", "−", piece) for piece in pieces[::2]]
+    return "".join(pieces)
 
 
 def names() -> list[str]:
@@ -156,7 +166,7 @@ def page(name: str, study: Any, record: dict[str, Any]) -> str:
         f"Made by `python -m experiments {name}` ([{source}]({depth}../{source})), {record['seconds']:.0f} s on "
         f"{record['machine']}; numbers in [{name}.json]({depth}records/{name}.json)."
     )
-    return "\n\n".join(filter(None, parts)) + "\n"
+    return signed("\n\n".join(filter(None, parts))) + "\n"
 
 
 def index(group: str) -> str:

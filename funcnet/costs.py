@@ -164,7 +164,7 @@ def cost(
         input_dtype: of the samples, one for all or a tree like `in_shape`; that of the parameters unless one is given.
 
     Returns:
-        A `Cost`: `forward` and `backward` with `.products` and `.elementwise` operations, `parameter_bytes`,
+        A `Cost`, with `forward` and `backward`, each of `.products` and `.elementwise` operations, `parameter_bytes`,
         `gradient_bytes`, `optimizer_bytes`, `activation_bytes`, `batch_bytes`, `peak_bytes`, and `rows` by layer.
 
     Raises:

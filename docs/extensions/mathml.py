@@ -12,7 +12,14 @@ from sphinx.writers.html5 import HTML5Translator
 # A command, or the end of a cell, that came out as it went in.
 UNKNOWN = re.compile(r"<m[io][^>]*>(\\[a-zA-Z]+|&(?=<))")
 BAR = re.compile(r'<mo(?: stretchy="false")?>(&#x0007C;|&#x02225;|&#x02016;)</mo>')
-PRIME = "<mi>&#x02032;</mi>"
+PRIME = re.compile(r"<msup>(<mi>[^<]*</mi>|<mo [^<]*</mo>)<mi>(&#x0203[23];)</mi></msup>")
+# A function's name beside its argument, or behind a factor, but not where it is itself a base or an index.
+NAME = r"<mi>(?:log|ln|exp|sin|cos|tanh)</mi>"
+ARGUMENT = re.compile(
+    rf"(?<!<msub>)(?<!<msup>)(?<!<munder>)(?<!<msubsup>)(?<!</mi>)({NAME})(?=<m(?:i|n|sub|sup|over|frac|sqrt)\b)"
+)
+FACTOR = re.compile(rf"(</mn>|</msub>)(?={NAME})")
+THIN = '<mspace width="0.17em" />'
 
 
 @functools.cache
@@ -26,9 +33,10 @@ def mathml(latex: str, display: str = "inline") -> str:
     made = convert(re.sub(r"\\arg(?![a-z])", r"\\operatorname{arg}", latex.strip()), display=display)
     if found := UNKNOWN.search(made):
         raise ValueError(f"{found[1]} is not known in {latex.strip()[:80]!r}")
-    # Between two letters a bar is taken for an operator with room around it; a prime is small before it is raised.
+    # Between two letters a bar is taken for an operator with room around it. A prime is raised by itself.
     made = BAR.sub(r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>', made)
-    made = made.replace(PRIME, PRIME.replace("<mi>", '<mi class="prime">'))
+    made = PRIME.sub(r'<mrow>\1<mi class="prime">\2</mi></mrow>', made)
+    made = FACTOR.sub(rf"\1{THIN}", ARGUMENT.sub(rf"\1{THIN}", made))
     return made.replace("<math ", f'<math alttext="{html.escape(latex.strip())}" ', 1)
 
 

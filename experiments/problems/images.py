@@ -206,6 +206,6 @@ def verdict(numbers):
         f"regression it is {regression['only_this_right']} to {regression['only_funcnet_right']} (p = "
         f"{regression['p']:.2f}). Both networks take the widest layer and the highest rate offered, so that a "
         "larger grid might serve them better; it was fixed beforehand.\n\n"
-        f"All ten seeds have {never} images right and {len(always)} wrong, which are drawn first below. The parts of "
-        "this set share their 13 writers: on the hand of somebody new all of these numbers would be lower."
+        f"All ten seeds have {never} images right and {len(always)} wrong, which the picture shows first. The parts "
+        "of this set share their 13 writers: on the hand of somebody new all of these numbers would be lower."
     )

@@ -140,7 +140,7 @@ def verdict(numbers):
     shares = ", ".join(f"{name} {share:.0f} %" for name, share in right["copy"].items())
     return (
         f"**Of three recurrent layers {words[len(solved)]} solve the adding problem over {STEPS} steps{some}, and "
-        f"{words[len(below)]} do better at copying than who remembers nothing{others}.** Squared errors on other "
+        f"{words[len(below)]} do better at copying than without memory{others}.** Squared errors on other "
         f"sequences, where answering 1 has 0.1667: {adding}. Cross-entropies of copying, where no memory has "
         f"{CHANCE['copy']:.3f}: {copying}; of the ten symbols come back, where guessing has 12.5 %: {shares}. The "
         "published order over far longer sequences, the GRU first, is another question: 2,000 updates and one seed are "
