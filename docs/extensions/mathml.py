@@ -14,11 +14,11 @@ UNKNOWN = re.compile(r"<m[io][^>]*>(\\[a-zA-Z]+|&(?=<))")
 BAR = re.compile(r'<mo(?: stretchy="false")?>(&#x0007C;|&#x02225;|&#x02016;)</mo>')
 PRIME = re.compile(r"<msup>(<mi>[^<]*</mi>|<mo [^<]*</mo>)<mi>(&#x0203[23];)</mi></msup>")
 # A function's name beside its argument, or behind a factor, but not where it is itself a base or an index.
-NAME = r"<mi>(?:log|ln|exp|sin|cos|tanh)</mi>"
+NAME = r"<mi>(?:log|ln|exp|sin|cos|sinh|cosh|tanh)</mi>"
 ARGUMENT = re.compile(
-    rf"(?<!<msub>)(?<!<msup>)(?<!<munder>)(?<!<msubsup>)(?<!</mi>)({NAME})(?=<m(?:i|n|sub|sup|over|frac|sqrt)\b)"
+    rf"(?<!<msub>)(?<!<msup>)(?<!<munder>)(?<!<msubsup>)({NAME})(?=<m(?:i|n|sub|sup|over|frac|sqrt)\b)"
 )
-FACTOR = re.compile(rf"(</mn>|</msub>)(?={NAME})")
+FACTOR = re.compile(rf"(</mi>|</mn>|</msub>)(?={NAME})")
 THIN = '<mspace width="0.17em" />'
 
 

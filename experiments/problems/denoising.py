@@ -126,8 +126,8 @@ def verdict(numbers):
     best = min(others, key=others.get)
     assert own < others[best]
     return (
-        f"**The convolutions leave {100 * own / others[best]:.0f} % of the error that the best baseline leaves.** That is "
-        f"{100 * own / errors['noisy']:.0f} % of what the noise put in ({own:.4f} a pixel squared; {best}: "
+        f"**The convolutions leave {100 * own / others[best]:.0f} % of the error that the best baseline leaves.** That "
+        f"is {100 * own / errors['noisy']:.0f} % of what the noise put in ({own:.4f} a pixel squared; {best}: "
         f"{others[best]:.4f}; noise: {errors['noisy']:.4f}). A blur takes noise and edges away "
         "alike; principal components know what clothes look like on the whole, and "
         "let the noise along their own directions pass; the convolutions decide at every place by its surroundings."

@@ -7,8 +7,9 @@ are easier than those of a text, where the shared ones come too. What remains ar
 languages that are near each other: Spanish, Portuguese and Italian, or Dutch and German.
 
 A word becomes the n-grams of its letters, of one to three letters, its beginning marked `^` and its end `$`; each of
-those that at least 8 training words hold is an input, 1 or 0. The words are split at random, stratified by language: 60 % to
-learn from, 20 % to choose by, 20 % to judge by. Forms of one word may be in different parts, which helps every method.
+those that at least 8 training words hold is an input, 1 or 0. The words are split at random, stratified by language:
+60 % to learn from, 20 % to choose by, 20 % to judge by. Forms of one word may be in different parts, which helps every
+method.
 
 Each method has four settings; the one with the least log loss on the validation part is chosen.
 

@@ -6,8 +6,8 @@ what does it say of the names in both lists, which it never sees?
 
 A name becomes the n-grams of its letters, of one to four letters, its beginning marked `^` and its end `$`: *Eve*
 holds `^e`, `ev`, `ve`, `e$`, `^ev` and so on. Each of those that at least 6 training names hold is an input, 1 or 0.
-The split is the fixed one, 60 % to learn from, 20 % to choose by, 20 % to judge by, and no name is in two parts; but relatives are
-(*Abbey*, *Abby*), as they would be with any new name.
+The split is the fixed one, 60 % to learn from, 20 % to choose by, 20 % to judge by, and no name is in two parts;
+but relatives are (*Abbey*, *Abby*), as they would be with any new name.
 
 Each method has six settings; the one with the least log loss on the validation part is chosen (of nearest neighbours
 the one with the fewest errors).
