@@ -99,6 +99,21 @@ def test_a_nan_is_the_largest_and_takes_the_gradient(stride):
     np.testing.assert_array_equal(dx.ravel(), wanted)
 
 
+@pytest.mark.parametrize("layer", [fn.MaxPool(2), fn.MaxPool(8), fn.MaxPool(3, padding="same"), fn.GlobalMaxPool()])
+def test_a_nan_in_a_large_array_is_the_largest(layer):
+    """In many more numbers than a small test has a compiler's own maximum may work otherwise."""
+    x = np.zeros((4, 32, 32, 3), np.float32)
+    x[1, 17, 9, 2] = np.nan
+
+    def both(x):
+        y, saved = layer.forward((), x)
+        return y, layer.backward((), saved, jnp.ones_like(y))[1]
+
+    y, dx = (np.asarray(a) for a in jax.jit(both)(x))
+    assert np.isnan(y).sum() == np.isnan(y[1, ..., 2]).sum() == 1
+    assert dx[1, 17, 9, 2] == 1
+
+
 def test_infinities_inside_take_gradients_and_padding_takes_none():
     x = jnp.full((1, 2, 1), -jnp.inf)
     layer = fn.MaxPool(3, stride=2, padding=((3, 1),))

@@ -78,7 +78,9 @@ class GlobalMaxPool(_Global):
         x = batch_of_samples(x, "GlobalMaxPool")
         rows = x.reshape(len(x), math.prod(x.shape[1:-1]), x.shape[-1])
         first = jnp.argmax(rows, axis=1)
-        return jnp.max(rows, axis=1), (first, jnp.zeros((0, *x.shape[1:]), x.dtype))
+        # On a CPU the maximum of a large array may lose a NaN.
+        y = jnp.where(jnp.any(jnp.isnan(rows), axis=1), jnp.nan, jnp.max(rows, axis=1))
+        return y, (first, jnp.zeros((0, *x.shape[1:]), x.dtype))
 
     def backward(self, params: Any, saved: Any, dy: jax.Array) -> tuple[tuple[()], jax.Array]:
         """Return dx: dy where the first of the largest numbers stood."""

@@ -13,6 +13,8 @@ Shapes     x: (samples, *space, channels), y: (samples, *places, channels), each
 Source     Ranzato et al. 2007; Scherer, Müller & Behnke 2010, for windows that overlap.
 """
 
+import functools
+import math
 from typing import Any
 
 import jax
@@ -21,8 +23,10 @@ from jax import lax
 
 from funcnet.cases import Case
 from funcnet.layers.pooling import Pool, along_space, back, batch_of_samples, over_taps, side_by_side
-from funcnet.layers.windows import read
+from funcnet.layers.windows import Windows, read
 from funcnet.records import choice, record
+
+FEW = 32  # taps that are worked on one after the other
 
 
 @record
@@ -50,14 +54,14 @@ class MaxPool(Pool):
     def forward(self, params: Any, x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, Any]:
         """Return the largest numbers, and x and y: what was largest is found again by comparing."""
         x = batch_of_samples(x, "MaxPool")
-        y = lax.reduce_window(x, -jnp.inf, lax.max, *along_space(self.frame(x.shape[1:-1])))
+        y = _largest(x, self.frame(x.shape[1:-1]))
         return y, (x, y)
 
     def backward(self, params: Any, saved: Any, dy: jax.Array) -> tuple[tuple[()], jax.Array]:
         """Return dx: each dy where the first of the largest numbers stood."""
         x, y = saved
         frame = self.frame(x.shape[1:-1])
-        # y = reduce_window(x, max): found by the last tap first, so that the first has the last word.
+        # y = maximum over taps: found by the last tap first, so that the first has the last word.
         padded, inside = jnp.pad(x, [(0, 0), *frame.pads, (0, 0)]), frame.inside()
         taps = list(frame.taps())
         first = jnp.full(y.shape, len(taps), jnp.uint8 if len(taps) < 256 else jnp.int32)
@@ -78,6 +82,16 @@ class MaxPool(Pool):
             return jnp.where(first == jnp.asarray(number, first.dtype), dy, jnp.zeros((), dy.dtype))
 
         return (), back((first, dy), sent, frame)
+
+
+def _largest(x: jax.Array, frame: Windows) -> jax.Array:
+    """Return the largest numbers tap by tap; XLA's maximum over windows is slower on a CPU, and loses NaN."""
+    if math.prod(frame.window) <= FEW:
+        padded = jnp.pad(x, [(0, 0), *frame.pads, (0, 0)], constant_values=-jnp.inf)
+        return functools.reduce(jnp.maximum, (read(padded, tap, frame) for tap in frame.taps()))
+    along = along_space(frame)
+    found = lax.reduce_window(x, -jnp.inf, lax.max, *along)
+    return jnp.where(lax.reduce_window(jnp.isnan(x), False, lax.bitwise_or, *along), jnp.nan, found)
 
 
 _X = [[[3.0, 1.0], [2.0, 4.0]], [[3.0, 0.5], [-1.0, 4.0]], [[0.2, 5.0], [-2.0, 0.7]]]  # 3 × 2 places, 2 channels
