@@ -1,6 +1,6 @@
 r"""A novel that ships with the package, for models of language.
 
-The first 84 of the 135 chapters of Herman Melville's *Moby-Dick; or, The Whale* (1851), 774 thousand characters of 82
+The first 84 of the 135 chapters of Herman Melville's "Moby-Dick; or, The Whale" (1851), 774 thousand characters of 82
 kinds, from stdlib (https://github.com/stdlib-js); public domain (CC0 1.0). MOBY_DICK.md beside this file tells the
 source and what was changed. A paragraph is one line, an empty line follows it; verses keep their lines.
 
@@ -34,7 +34,7 @@ class Texts(NamedTuple):
 
 
 def moby_dick() -> Texts:
-    r"""Return 84 chapters of *Moby-Dick* as `Texts(train, validation, test)`, which together are the whole.
+    r"""Return 84 chapters of "Moby-Dick" as `Texts(train, validation, test)`, which together are the whole.
 
     >>> from funcnet import data
     >>> text = data.moby_dick()

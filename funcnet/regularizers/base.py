@@ -4,7 +4,7 @@ A concept file treats one array w; this file carries it over the tree. The weigh
 biases, scales and offsets, unless `biases=True`: shrinking an offset biases the predictions without making the function
 simpler. What follows the data (a running mean or variance) is never reached.
 
-Forward    R = Σ over the leaves of r(w);  16-bit leaves are summed in float32
+Forward    R = Σ over the leaves of r(w);  leaves of 16 bits are summed in float32
 Backward   dw = r′(w) dvalue, and 0 for exempt leaves
 Proximal   prox(params, s) = argmin over v of ½‖v − w‖² + s r(v), leaf by leaf
 
