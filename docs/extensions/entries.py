@@ -43,6 +43,8 @@ def allowed(cls: type) -> dict[str, str]:
             words += " " + bounds.words().replace(" and at most 2.14748e+09", "")
         if bounds.options == (False, True):
             words = "True or False"
+        elif bounds.options == (True,):
+            words = "always True"
         elif bounds.options:
             words = "one of " + ", ".join(f'"{option}"' for option in bounds.options)
         elif bounds.role == "choice" and bounds.at_least is not None:
