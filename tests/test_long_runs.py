@@ -392,6 +392,8 @@ def test_a_batch_over_two_devices_is_the_batch():
         two = fn.train(experiment(), given, data(20, 1), devices=jax.local_devices()[:2])
         for name, column in one.history.items():
             np.testing.assert_allclose(two.history[name], column, rtol=1e-8, err_msg=name)
+        further = fn.train(experiment(epochs=8), given, data(20, 1), resume=two, devices=jax.local_devices()[:1])
+        assert further.epochs == 8
     with pytest.raises(ValueError, match="must divide among the devices"):
         fn.train(experiment(batch_size=15), data(), devices=jax.local_devices()[:2])
     for devices in ([], ["cpu"], jax.local_devices()[:1] * 2):

@@ -7,7 +7,7 @@ import pytest
 
 import funcnet as fn
 from funcnet.layers.draws import orthonormal
-from tests.helpers import quick
+from tests.helpers import one_in, quick
 
 KEY = jax.random.key(0)
 
@@ -251,9 +251,17 @@ def test_lengths_that_the_steps_do_not_have_spoil_their_sample_alone(rng):
             layer.apply(params, (x, lengths))
 
 
-def test_what_stands_behind_a_length_is_never_looked_at(rng):
-    layer, lengths = fn.LSTM(3, reverse=True), jnp.asarray([2, 0, 5, 1])
-    params, x = drawn(layer, rng, 2), rng.normal(size=(4, 5, 2))
+@pytest.mark.parametrize(
+    "layer",
+    one_in(
+        4, [fn.Stepwise(fn.LayerNorm(), fn.Dense(3)), fn.LSTM(3, reverse=True), fn.GRU(3, reset_after=False), fn.RNN(3)]
+    ),
+    ids=str,
+)
+def test_what_stands_behind_a_length_is_never_looked_at(rng, layer):
+    lengths = jnp.asarray([2, 0, 5, 1])
+    params = layer.init(jax.random.key(0), ((5, 2), ()), jnp.float64)
+    params, x = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), params), rng.normal(size=(4, 5, 2))
     behind = (np.arange(5) >= np.asarray(lengths)[:, None])[..., None]
 
     def both(x):
@@ -262,8 +270,9 @@ def test_what_stands_behind_a_length_is_never_looked_at(rng):
         return y, dparams, dx
 
     run = quick(both)
-    plain, spiked = run(jnp.asarray(x)), run(jnp.asarray(np.where(behind, 1e300, x)))
-    jax.tree.map(np.testing.assert_array_equal, plain, spiked)
+    plain = run(jnp.asarray(x))
+    for spoiler in (1e300, np.nan):
+        jax.tree.map(np.testing.assert_array_equal, plain, run(jnp.asarray(np.where(behind, spoiler, x))))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(plain))
     assert not np.any(np.where(behind, plain[2], 0))
 

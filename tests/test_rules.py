@@ -90,7 +90,7 @@ def apart(found: Any, wanted: Any) -> float:
 
 
 def known_first(parameters):
-    """Leave the cases without a number that is known to `pytest -m every`: the checker has them in each run."""
+    """Leave the cases without a known number to `pytest -m every`: that gradients agree, the checker says."""
     rest = pytest.mark.every
     return [p if p.values[0].value is not None else p._replace(marks=(*p.marks, rest)) for p in parameters]
 

@@ -110,13 +110,16 @@ def _single(numbers: dict[str, Any]) -> str:
     return Table(caption, ["who", *(network["title"] for network in networks.values())], rows).markdown()
 
 
+TITLES = {"optax": "Optax", "torch": "PyTorch"}
+
+
 def _models(numbers: dict[str, Any]) -> str:
     what = "; ".join(f"{name}: {WHAT[name]}" for name in numbers)
     names = list(dict.fromkeys(side for model in numbers.values() for side in model["times"]))
     rows = []
     for side in names:
         found = [model["times"].get(side) for model in numbers.values()]
-        rows.append([side, *("" if one is None else digits(1e3 * one["seconds"]) for one in found)])
+        rows.append([TITLES.get(side, side), *("" if one is None else digits(1e3 * one["seconds"]) for one in found)])
     caption = prose(f"""
         ## Networks of layers
 

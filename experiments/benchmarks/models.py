@@ -205,7 +205,10 @@ def show(numbers: dict[str, Any]) -> str:
     rows = []
     for name, model in numbers.items():
         for side, time_ in model["times"].items():
-            cells = [f"{name}: {WHAT[name]}" if side == "funcnet" else "", side]
+            cells = [
+                f"{name}: {WHAT[name]}" if side == "funcnet" else "",
+                {"torch": "PyTorch", "optax": "Optax"}.get(side, side),
+            ]
             rows.append(
                 [*cells, digits(1e3 * time_["seconds"]), f"{time_['ratio']:.2f}", digits(model["compile"][side])]
             )
@@ -213,8 +216,8 @@ def show(numbers: dict[str, Any]) -> str:
         ## Networks of layers
 
         A step of training on random data, float32, Adam, in milliseconds: medians of {TURNS} turns of {STEPS} steps
-        (two epochs of as many for `fn.train`, whole calls). `optax` is `jax.grad` of the plain network with Optax in
-        one compiled step; `torch` is eager PyTorch on all threads. A device is a core. The last column is the first
+        (two epochs of as many for `fn.train`, whole calls). Optax is `jax.grad` of the plain network with Optax in
+        one compiled step; PyTorch is eager, on all threads. A device is a core. The last column is the first
         turn, in seconds, in which all contestants compile at once.
     """)
     head = ["network", "who", "a step, ms", "time / ours on one device", "first turn, s"]

@@ -218,6 +218,8 @@ class Recurrent(Layer):
             must = f"the input of {self.label} must have {kernel.shape[0]} features in its last axis"
             raise_error(must, f"got {describe(x)}", f"parameters from init(key, {x.shape[-2:]})")
         _check_dtype(x, kernel, self.label)
+        if lengths is not None:  # a NaN behind a length times 0 is NaN
+            x = blanked(x, within(lengths, x.shape[-2], 1))
         return x, lengths
 
     def initial(self, params: Any, batch: int) -> State:

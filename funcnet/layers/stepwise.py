@@ -16,6 +16,7 @@ Source     By definition.
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from funcnet.activations.tanh import Tanh
 from funcnet.cases import Case
@@ -24,7 +25,17 @@ from funcnet.layers.base import Layer, samples_of, shapes_of
 from funcnet.layers.chain import Chain
 from funcnet.layers.dense import Dense
 from funcnet.layers.dropout import Dropout
-from funcnet.layers.sequences import apart, masked, masked_backward, paired_gradient, parted, sample_apart, shape_apart
+from funcnet.layers.sequences import (
+    apart,
+    blanked,
+    masked,
+    masked_backward,
+    paired_gradient,
+    parted,
+    sample_apart,
+    shape_apart,
+    within,
+)
 from funcnet.records import choice, part, record
 
 
@@ -103,6 +114,8 @@ class Stepwise(Layer):
     def forward(self, params: Any, x: Any, key: jax.Array | None = None) -> tuple[Any, Any]:
         """Return f(x), 0 behind each length, and the lengths; what f saved, and the lengths."""
         x, lengths = parted(x, "Stepwise")
+        if lengths is not None and jnp.issubdtype(x.dtype, jnp.floating):  # a NaN behind a length times 0 is NaN
+            x = blanked(x, within(lengths, x.shape[lengths.ndim], x.ndim - lengths.ndim - 1))
         y, saved = self.body.forward(params, x, key)
         if lengths is None:
             return y, (saved, None)

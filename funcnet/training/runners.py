@@ -133,6 +133,7 @@ class Streamed:
 
     def advance(self, state: State, until: int, updates: int) -> State:
         """Run to the end of epoch `until`, or for so many updates."""
+        state = jax.device_put(state, self._whole)  # a run that is resumed may come from other devices
         last, epoch, batch = min(until, int(self.experiment.epochs)), int(state.epoch), int(state.batch)
         while epoch < last and updates > 0 and not int(state.reason):
             if batch == 0:
