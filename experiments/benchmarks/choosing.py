@@ -123,8 +123,8 @@ def _models(numbers: dict[str, Any]) -> str:
     caption = prose(f"""
         ## Networks of layers
 
-        Milliseconds a step of training with Adam. {what}. A device is a core; `fn.train` spreads a batch over the
-        devices by itself for convolutions and recurrence. [In detail]({DETAIL}#networks-of-layers)
+        Milliseconds a step of training with Adam. {what}. One device uses all cores by itself, two have one
+        each. [In detail]({DETAIL}#networks-of-layers)
     """)
     return Table(caption, ["who", *numbers], rows).markdown()
 

@@ -189,7 +189,7 @@ def aims(numbers: dict[str, Any]) -> list[Aim]:
     for name, model in numbers.items():
         times = model["times"]
         spread = next(side for side in times if side.endswith("devices"))
-        chosen = "funcnet" if name == "GPT" else spread
+        chosen = "funcnet"
         for peer, bound in bounds[name].items():
             if peer in times:
                 ratio = times[peer]["seconds"] / times[chosen]["seconds"]
@@ -217,8 +217,9 @@ def show(numbers: dict[str, Any]) -> str:
 
         A step of training on random data, float32, Adam, in milliseconds: medians of {TURNS} turns of {STEPS} steps
         (two epochs of as many for `fn.train`, whole calls). Optax is `jax.grad` of the plain network with Optax in
-        one compiled step; PyTorch is eager, on all threads. A device is a core. The last column is the first
-        turn, in seconds, in which all contestants compile at once.
+        one compiled step; PyTorch is eager, on all threads. One device uses all cores, as `fn.train` takes it by
+        itself; of two each has one. The last column is the first turn, in seconds, in which all contestants compile
+        at once.
     """)
     head = ["network", "who", "a step, ms", "time / ours on one device", "first turn, s"]
     return Table(caption, head, rows).markdown()

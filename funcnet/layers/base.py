@@ -55,11 +55,6 @@ class Layer:
         return False
 
     @property
-    def spreads(self) -> bool:
-        """Tell whether a CPU computes the layer on one thread, so that a batch spread over its cores is faster."""
-        return False
-
-    @property
     def label(self) -> str:
         """Return the name by which tables and traces call this layer."""
         return type(self).__name__

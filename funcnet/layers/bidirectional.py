@@ -51,11 +51,6 @@ class Bidirectional(Layer):
             arrived = f"got {describe(self.layer)}"
             raise_error("Bidirectional takes a recurrent layer", arrived, "fn.Bidirectional(fn.LSTM(64))", TypeError)
 
-    @property
-    def spreads(self) -> bool:
-        """Tell what the layer tells."""
-        return self.layer.spreads
-
     def _both(self) -> tuple[Recurrent, Recurrent]:
         return self.layer, replace(self.layer, {"reverse": not self.layer.reverse})
 

@@ -69,11 +69,6 @@ class Chain(Layer):
         """Tell whether all layers pass on what comes in."""
         return all(as_layer(layer).passes_on for layer in self.layers)
 
-    @property
-    def spreads(self) -> bool:
-        """Tell whether a layer among them spreads."""
-        return any(as_layer(layer).spreads for layer in self.layers)
-
     def out_shape(self, in_shape: Any) -> Any:
         """Return the shape of one output sample of the last layer."""
         for layer in self.layers:

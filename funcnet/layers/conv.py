@@ -78,11 +78,6 @@ class Conv(Layer):
             arrived = f"got {self.features} for {self.groups} groups"
             raise_error("the features of Conv must be a multiple of its groups", arrived, "features that divide evenly")
 
-    @property
-    def spreads(self) -> bool:
-        """Tell that a CPU convolves faster with the batch spread over its cores."""
-        return True
-
     def check_input(self, samples: Any) -> None:
         """Raise unless one sample is an array of floats, with its channels in the last axis."""
         super().check_input(samples)

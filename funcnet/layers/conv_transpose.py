@@ -72,11 +72,6 @@ class ConvTranspose(Layer):
             check_numbers(vars(self)[name], f"ConvTranspose.{name}")
         check_padding(self.padding, "ConvTranspose.padding", "same", "valid")
 
-    @property
-    def spreads(self) -> bool:
-        """Tell that a CPU convolves faster with the batch spread over its cores."""
-        return True
-
     def check_input(self, samples: Any) -> None:
         """Raise unless one sample is an array of floats, with its channels in the last axis."""
         super().check_input(samples)

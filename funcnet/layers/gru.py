@@ -28,7 +28,8 @@ import jax.numpy as jnp
 from funcnet.cases import Case
 from funcnet.keys import fold
 from funcnet.layers.conv import numbers
-from funcnet.layers.recurring import Recurrent, State, gate, gate_slope, product, tail, tanh_slope
+from funcnet.layers.gates import gate, gate_slope, tail, tanh_slope
+from funcnet.layers.recurring import Recurrent, State, product
 from funcnet.layers.sequences import paired
 from funcnet.records import choice, record
 

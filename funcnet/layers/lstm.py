@@ -24,7 +24,8 @@ import jax.numpy as jnp
 
 from funcnet.cases import Case
 from funcnet.layers.conv import numbers
-from funcnet.layers.recurring import Recurrent, State, gate, gate_slope, tail, tanh_slope
+from funcnet.layers.gates import gate, gate_slope, tail, tanh_slope
+from funcnet.layers.recurring import Recurrent, State
 from funcnet.layers.sequences import paired
 from funcnet.records import Number, number, record
 

@@ -61,11 +61,6 @@ class Parallel(Layer):
         adopted = [layer if isinstance(layer, Activation) else as_layer(layer) for layer in self.layers]
         object.__setattr__(self, "layers", tuple(adopted))
 
-    @property
-    def spreads(self) -> bool:
-        """Tell whether a layer among them spreads."""
-        return any(as_layer(layer).spreads for layer in self.layers)
-
     def out_shape(self, in_shape: Any) -> Any:
         """Return the shape of what is joined."""
         shapes = [as_layer(layer).out_shape(in_shape) for layer in self.layers]

@@ -37,11 +37,6 @@ class Pool(Layer):
         """Tell that numbers go on as they are, or their means."""
         return True
 
-    @property
-    def spreads(self) -> bool:
-        """Tell that a CPU pools on one thread."""
-        return True
-
     def out_shape(self, in_shape: Shape) -> Shape:
         """Return the places of the window in each axis, and the channels."""
         check_space(in_shape, self.label)

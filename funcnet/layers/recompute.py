@@ -50,11 +50,6 @@ class Recompute(Layer):
         """Tell what the layer tells."""
         return self.layer.passes_on
 
-    @property
-    def spreads(self) -> bool:
-        """Tell what the layer tells."""
-        return self.layer.spreads
-
     def feeding(self, activation: Any) -> "Recompute":
         """Let the layer suit the activation behind it."""
         return Recompute(self.layer.feeding(activation))

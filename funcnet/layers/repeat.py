@@ -52,11 +52,6 @@ class Repeat(Layer):
     def __post_init__(self) -> None:
         object.__setattr__(self, "layer", as_layer(self.layer))
 
-    @property
-    def spreads(self) -> bool:
-        """Tell what the layer tells."""
-        return self.layer.spreads
-
     def out_shape(self, in_shape: Any) -> Any:
         """Return the shape of the input."""
         if (shape := self.layer.out_shape(in_shape)) != in_shape:

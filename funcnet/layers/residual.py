@@ -50,11 +50,6 @@ class Residual(Layer):
     def __init__(self, *layers: Any) -> None:
         object.__setattr__(self, "body", Chain(*layers))
 
-    @property
-    def spreads(self) -> bool:
-        """Tell whether the body spreads."""
-        return self.body.spreads
-
     def out_shape(self, in_shape: Any) -> Any:
         """Return the shape of the input."""
         if (shape := self.body.out_shape(in_shape)) != in_shape:

@@ -80,11 +80,6 @@ class Stepwise(Layer):
         """Tell what the chain tells."""
         return self.body.passes_on
 
-    @property
-    def spreads(self) -> bool:
-        """Tell what the chain tells."""
-        return self.body.spreads
-
     def feeding(self, activation: Any) -> "Stepwise":
         """Let the chain suit the activation behind it."""
         return Stepwise(*self.body.feeding(activation).layers, lengths=self.lengths)

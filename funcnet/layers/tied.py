@@ -59,11 +59,6 @@ class Tied(Layer):
             raise_error("the first part of Tied must be an Embedding", arrived, "fn.Embedding(65, 128)", TypeError)
         object.__setattr__(self, "body", as_layer(self.body))
 
-    @property
-    def spreads(self) -> bool:
-        """Tell what the body tells."""
-        return self.body.spreads
-
     def out_shape(self, in_shape: Any) -> Any:
         """Return the body's shape with the vocabulary for the width."""
         shape, lengths = shape_apart(self.body.out_shape(self.embedding.out_shape(in_shape)), "Tied")

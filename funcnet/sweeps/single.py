@@ -10,9 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcnet.keys import from_seed
-from funcnet.layers.activate import as_layer
 from funcnet.results.varying import architecture
-from funcnet.sweeps.devices import available_cores
 from funcnet.sweeps.plans import Plan, Program
 from funcnet.training.experiment import Experiment
 from funcnet.training.preparing import prepare
@@ -42,7 +40,7 @@ def plan_run(
     flops = flops_an_epoch(experiment, data) * int(experiment.epochs)
     size = len(chosen) * (needed + held)
     program = Program(name(experiment), 1, 1, 1, int(experiment.epochs), flops, size, compiling, running)
-    return Plan((program,), 1, 0, len(chosen), _hint(experiment, chosen))
+    return Plan((program,), 1, 0, len(chosen), "")
 
 
 def _calibrate(runner: Memory, like: Any, updates: int) -> tuple[int, float, float]:
@@ -61,14 +59,6 @@ def _calibrate(runner: Memory, like: Any, updates: int) -> tuple[int, float, flo
     seconds = (time.perf_counter() - start) / some
     sizes = {part: getattr(analysis, f"{part}_size_in_bytes", 0) for part in ("output", "temp")}
     return sum(sizes.values()), compiled - started, seconds
-
-
-def _hint(experiment: Experiment, devices: tuple[Any, ...]) -> str:
-    """Say so when the network would be faster with its batches spread over the cores of a CPU."""
-    cores = available_cores()
-    if devices[0].platform != "cpu" or len(devices) >= cores or not as_layer(experiment.network).spreads:
-        return ""
-    return f"{len(devices)} of {cores} cores in use by loops: fn.use_cores() before JAX computes anything uses all"
 
 
 def flops_an_epoch(experiment: Experiment, data: Data) -> float:

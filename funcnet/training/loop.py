@@ -62,7 +62,8 @@ def train(
         progress: whether to show a line with the time left and the last epoch's metrics, from two seconds on.
         on_epoch: called on the host after each epoch with its number, from 0, and its metrics by column; returning True
             ends the run with `stopped="on_epoch"`.
-        devices: what to spread each batch over; None chooses: all local devices where that is known to pay, else one.
+        devices: what to spread each batch over; None takes all local accelerators that it divides among, or one CPU
+            device, which uses all cores by itself.
 
     Returns:
         A `Run`: parameters, best parameters, history by epoch, and why it ended.
