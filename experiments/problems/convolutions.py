@@ -166,7 +166,7 @@ def verdict(numbers):
         f"networks hold {plain_numbers:,} and {normal_numbers:,} numbers, running means and variances counted in, the "
         "dense one 235,146. The list that comes with the set has 91.6 to 92.5 % for two convolutions without "
         "normalisation and 90.3 to 93.4 % with it; we aimed at 92 % with it, and missed; "
-        "[three convolutions, mirrored](fashion_mirrored.md), came nearer.\n\n"
+        "[three convolutions](fashion_mirrored.md) came nearer.\n\n"
         f"Of the dense network's mistakes {100 * share:.0f} % are gone. The hardest kind stays the hardest: "
         f"{shirt:.0f} % of the shirts are recognised, instead of {shirts:.0f} %. On the validation images, by which "
         f"the epoch is chosen, the normalised network is ahead, {chosen[1]:.1f} % against {chosen[0]:.1f} %; a "
