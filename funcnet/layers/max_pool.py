@@ -73,9 +73,9 @@ class MaxPool(Pool):
             first = jnp.where(hit, jnp.asarray(number, first.dtype), first)
         first = lax.optimization_barrier(first)
         if frame.tiles:
-            number = jnp.arange(len(taps), dtype=first.dtype).reshape(1, *(n for k in frame.window for n in (1, k)), 1)
+            own = jnp.arange(len(taps), dtype=first.dtype).reshape(1, *(n for k in frame.window for n in (1, k)), 1)
             whole = over_taps(first, frame)
-            chosen = whole == jnp.broadcast_to(number, whole.shape)
+            chosen = whole == jnp.broadcast_to(own, whole.shape)
             return (), side_by_side(jnp.where(chosen, over_taps(dy, frame), jnp.zeros((), dy.dtype)), frame)
 
         def sent(number: int, first: jax.Array, dy: jax.Array) -> jax.Array:
