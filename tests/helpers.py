@@ -27,7 +27,10 @@ def sampled(values, always):
 
 def one_in(count, values):
     """Return the parameters of a loop: one in so many runs in each run, all others by `pytest -m every`."""
-    rows = [value if isinstance(value, ParameterSet) else pytest.param(value) for value in values]
+    rows = [
+        value if isinstance(value, ParameterSet) else pytest.param(*(value if type(value) is tuple else (value,)))
+        for value in values
+    ]
     return [row._replace(marks=(*row.marks, pytest.mark.every)) if i % count else row for i, row in enumerate(rows)]
 
 

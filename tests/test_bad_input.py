@@ -1,6 +1,8 @@
 """Bad input stops at the door: before anything compiles, with what must hold, what arrived and what to try."""
 
+import importlib
 import re
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -412,3 +414,13 @@ def test_a_long_path_leaves_the_reason_whole(tmp_path):
     fn.sweep([experiment], (X, X[:, :2]), store=deep / "sweep.sqlite")
     with pytest.raises(ValueError, match=r"holds trials on other data \(data .*, now .*\)\. Try: another file, or"):
         fn.sweep([experiment], (X + 1, X[:, :2]), store=deep / "sweep.sqlite")
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    """Where scikit-learn is not there, importing the estimators says which extra brings it."""
+    for name in list(sys.modules):
+        if name.split(".")[0] == "sklearn" or name.startswith("funcnet.sklearn"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sklearn", None)  # as if it were not installed
+    with pytest.raises(ImportError, match='sklearn must be installed.*funcnet with its extra "sklearn"'):
+        importlib.import_module("funcnet.sklearn")

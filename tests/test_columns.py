@@ -9,6 +9,7 @@ import funcnet as fn
 from funcnet.checking import cases
 from funcnet.sweeps import columns
 from funcnet.sweeps.columns import Columns, computes_in_columns, transposed
+from tests.helpers import one_in
 
 NETWORKS = {
     "dense, with and without bias": fn.Chain(fn.Dense(4), fn.tanh, fn.Dense(3, bias=False)),
@@ -17,13 +18,13 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("example", cases(columns), ids=str)
+@pytest.mark.parametrize("example", one_in(2, cases(columns)), ids=str)
 def test_its_cases_pass_the_checker(example):
     assert example.check()
 
 
 @pytest.mark.parametrize("keyed", [False, True])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", one_in(2, NETWORKS))
 def test_it_is_the_chain_in_rows(name, keyed, rng):
     """Initial values, forward, both gradients, the units that dropout drops: those of the plain chain."""
     rows, key = NETWORKS[name], jax.random.key(5) if keyed else None

@@ -7,9 +7,15 @@ SweepSearchCV                           GridSearchCV with candidates side by sid
 All pass scikit-learn's `check_estimator` without exceptions and live in its pipelines, searches and cross-validation.
 """
 
-from funcnet.sklearn.classifiers import NetworkClassifier
-from funcnet.sklearn.linear_models import LinearClassifier, LinearRegressor
-from funcnet.sklearn.regressors import NetworkRegressor
-from funcnet.sklearn.search import SweepSearchCV
+from funcnet.extras import import_extra
+
+try:
+    from funcnet.sklearn.classifiers import NetworkClassifier
+    from funcnet.sklearn.linear_models import LinearClassifier, LinearRegressor
+    from funcnet.sklearn.regressors import NetworkRegressor
+    from funcnet.sklearn.search import SweepSearchCV
+except ImportError:
+    import_extra("sklearn", "sklearn")  # whose error names the extra
+    raise
 
 __all__ = ["LinearClassifier", "LinearRegressor", "NetworkClassifier", "NetworkRegressor", "SweepSearchCV"]
