@@ -422,5 +422,5 @@ def test_a_missing_extra_is_named(monkeypatch):
         if name.split(".")[0] == "sklearn" or name.startswith("funcnet.sklearn"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "sklearn", None)  # as if it were not installed
-    with pytest.raises(ImportError, match='sklearn must be installed.*funcnet with its extra "sklearn"'):
+    with pytest.raises(ImportError, match=r'sklearn must be installed.*funcnet with its extra "sklearn"'):
         importlib.import_module("funcnet.sklearn")
