@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.benchmarks.models import WHAT
+from experiments.benchmarks.models import TITLES, WHAT
 from experiments.benchmarks.timing import Aim
 from experiments.benchmarks.words import digits, prose
 from experiments.study import Table
@@ -108,9 +108,6 @@ def _single(numbers: dict[str, Any]) -> str:
         Microseconds an update with Adam, and in brackets the multiple of funcnet's. [In detail]({DETAIL}#training)
     """)
     return Table(caption, ["who", *(network["title"] for network in networks.values())], rows).markdown()
-
-
-TITLES = {"optax": "Optax", "torch": "PyTorch"}
 
 
 def _models(numbers: dict[str, Any]) -> str:

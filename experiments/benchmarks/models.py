@@ -24,6 +24,7 @@ from experiments.study import Table
 
 STEPS, TURNS = 10, 5
 BATCH = {"convolutions": 128, "GPT": 12, "LSTM": 64}
+TITLES = {"optax": "Optax", "torch": "PyTorch"}
 WHAT = {
     "convolutions": "Conv(32, 3), MaxPool(2), Conv(64, 3), MaxPool(2), Dense(10) on 28 × 28, batch 128",
     "GPT": "4 blocks, 4 heads, width 128, context 64, 65 characters, tied, batch 12",
@@ -207,7 +208,7 @@ def show(numbers: dict[str, Any]) -> str:
         for side, time_ in model["times"].items():
             cells = [
                 f"{name}: {WHAT[name]}" if side == "funcnet" else "",
-                {"torch": "PyTorch", "optax": "Optax"}.get(side, side),
+                TITLES.get(side, side),
             ]
             rows.append(
                 [*cells, digits(1e3 * time_["seconds"]), f"{time_['ratio']:.2f}", digits(model["compile"][side])]
