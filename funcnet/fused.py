@@ -23,6 +23,7 @@ import numpy as np
 from funcnet.layers import Chain, Dense, Tied
 from funcnet.losses import SoftmaxCrossEntropy
 from funcnet.records import replace
+from funcnet.spreading import shared
 from funcnet.targets import blank, spread_weight, wide
 
 LEAST = 32 << 20  # bytes of logits below which they are held
@@ -79,16 +80,26 @@ def by_blocks(
     loss: Any, h: jax.Array, kernel: jax.Array, bias: Any, target: jax.Array, scale: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
     """Return the value, dh, dK and db of Σ s l(h K + b, t)."""
-    count, (width, classes) = math.prod(h.shape[:-1]), kernel.shape
+
+    def work(samples: Any, whole: Any) -> tuple[jax.Array, Any]:
+        return _work(replace(loss, {"reduction": "sum"}), samples, *whole)
+
+    dh, (value, dkernel, dbias) = shared(work, (h, target, scale), (kernel, bias))
+    return value, dh, dkernel.astype(kernel.dtype), dbias.astype(kernel.dtype)
+
+
+def _work(total: Any, samples: Any, kernel: jax.Array, bias: Any) -> tuple[jax.Array, Any]:
+    """Return dh, and the sums over samples: value, dK and db."""
+    h, (width, classes), real = samples[0], kernel.shape, wide(samples[0].dtype)
+    count = math.prod(h.shape[:-1])
     rows = max(FEWEST, 2 ** int(math.log2(max(BLOCK // (classes * h.dtype.itemsize), 1))))
     rows = min(rows, count)
     spare = -count % rows
     blocks = [
         jnp.pad(a.reshape(count, *a.shape[h.ndim - 1 :]), [(0, spare)] + [(0, 0)] * (a.ndim - h.ndim + 1))
-        for a in (h, target, scale)
+        for a in samples
     ]
     blocks = [a.reshape(-1, rows, *a.shape[1:]) for a in blocks]
-    total, real = replace(loss, {"reduction": "sum"}), wide(h.dtype)
 
     def block(sums: Any, own: Any) -> Any:
         h, target, scale = own
@@ -102,6 +113,5 @@ def by_blocks(
         return tuple(a + b for a, b in zip(sums, found, strict=True)), dz @ kernel.T
 
     zero = tuple(jnp.zeros(shape, real) for shape in ((), (width, classes), (classes,)))
-    (value, dkernel, dbias), dh = jax.lax.scan(block, zero, tuple(blocks))
-    dh = dh.reshape(count + spare, width)[:count].reshape(h.shape)
-    return value, dh, dkernel.astype(kernel.dtype), dbias.astype(kernel.dtype)
+    sums, dh = jax.lax.scan(block, zero, tuple(blocks))
+    return dh.reshape(count + spare, width)[:count].reshape(h.shape), sums

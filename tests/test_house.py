@@ -17,7 +17,7 @@ import funcnet
 # From the ground up: a file imports from its own floor and from those below. `funcnet` itself is the roof.
 FLOORS = (
     "errors trees keys protocols cases fields records arrays targets text registry files outlines io interrupts"
-    " status extras figures caching",
+    " status extras figures caching spreading",
     "activations losses metrics regularizers optimizers schedules layers data",
     "objective fused presets",
     "training",

@@ -19,9 +19,10 @@ A group for each channel (depthwise) is a sum of shifted products, tap by tap: a
 up to fifty times as long.
 """
 
+import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +30,7 @@ from jax import lax
 
 from funcnet.layers.unfolding import padded, to_kernel_unfolded
 from funcnet.layers.windows import Windows, read
+from funcnet.spreading import shared
 
 MOST_TAPS = 64  # of a depthwise kernel that is written out tap by tap
 
@@ -37,15 +39,15 @@ def correlate(x: jax.Array, kernel: jax.Array, frame: Windows, groups: int) -> j
     """Return y, of shape (samples, *places, features)."""
     if _depthwise(kernel.shape, frame, groups):
         return _shifted(padded(x, frame), kernel, frame)
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        frame.stride,
-        frame.pads,
+    convolve = functools.partial(
+        lax.conv_general_dilated,
+        window_strides=frame.stride,
+        padding=frame.pads,
         rhs_dilation=frame.dilation,
         dimension_numbers=_numbers(len(frame.space)),
         feature_group_count=groups,
     )
+    return _sample_by_sample(convolve, x, kernel, groups)
 
 
 def to_input(dy: jax.Array, kernel: jax.Array, frame: Windows, groups: int) -> jax.Array:
@@ -60,16 +62,24 @@ def to_input(dy: jax.Array, kernel: jax.Array, frame: Windows, groups: int) -> j
         *window, channels, features = kernel.shape
         split = _reversed(kernel).reshape(*window, channels, groups, features // groups)
         flipped = jnp.swapaxes(split, -1, -3).reshape(*window, features // groups, groups * channels)
-    return lax.conv_general_dilated(
-        dy,
-        flipped,
-        (1,) * rank,
-        _inward_pads(frame),
+    convolve = functools.partial(
+        lax.conv_general_dilated,
+        window_strides=(1,) * rank,
+        padding=_inward_pads(frame),
         lhs_dilation=frame.stride,
         rhs_dilation=frame.dilation,
         dimension_numbers=_numbers(rank),
         feature_group_count=groups,
     )
+    return _sample_by_sample(convolve, dy, flipped, groups)
+
+
+def _sample_by_sample(convolve: Callable[..., jax.Array], x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
+    """Return convolve(x, kernel), of a batch that may be spread over devices: with groups, each would gather it all."""
+    if groups == 1:
+        return convolve(x, kernel)
+    y: jax.Array = shared(lambda samples, kernel: (convolve(*samples, kernel), ()), (x,), kernel)[0]
+    return y
 
 
 def spread(dy: jax.Array, frame: Windows) -> jax.Array:
@@ -88,20 +98,23 @@ def to_kernel(x: jax.Array, dy: jax.Array, frame: Windows, groups: int) -> jax.A
     shape = (*frame.window, x.shape[-1] // groups, dy.shape[-1])
     if not x.shape[0]:
         return jnp.zeros(shape, x.dtype)
-    if _depthwise(shape, frame, groups):
-        return _tap_by_tap(x, dy, frame).reshape(shape).astype(x.dtype)
-    if groups > 1:
-        return _to_kernel(x, dy, frame, groups)
 
-    def unfolded(x: jax.Array, dy: jax.Array) -> jax.Array:
-        return to_kernel_unfolded(x, dy, frame).reshape(shape).astype(x.dtype)
+    def summed(pair: tuple[jax.Array, jax.Array], _: Any) -> tuple[Any, jax.Array]:
+        x, dy = pair
+        if _depthwise(shape, frame, groups):
+            return (), _tap_by_tap(x, dy, frame)
+        if groups > 1:
+            return (), _to_kernel(x, dy, frame, groups)
+        # A CPU has no fast convolution with windows as large as the image.
+        plain = functools.partial(_to_kernel, frame=frame, groups=1)
+        unfolded = functools.partial(to_kernel_unfolded, frame=frame)
+        return (), lax.platform_dependent(x, dy, cpu=unfolded, default=plain)
 
-    # A CPU has no fast convolution with windows as large as the image.
-    return lax.platform_dependent(x, dy, cpu=unfolded, default=lambda x, dy: _to_kernel(x, dy, frame, 1))
+    return shared(summed, (x, dy))[1].reshape(shape).astype(x.dtype)
 
 
 def _to_kernel(x: jax.Array, dy: jax.Array, frame: Windows, groups: int) -> jax.Array:
-    """Return dW as a convolution, of shape (*window, channels of a group, features)."""
+    """Return dW as a convolution, of shape (taps · channels of a group, features), in at least 32 bits."""
     rank, pads = len(frame.space), []
     for k, s, d, (lo, _), n, m in zip(*frame, strict=True):
         pads.append((lo, (k - 1) * d + (m - 1) * s + 1 - n - lo))
@@ -117,7 +130,7 @@ def _to_kernel(x: jax.Array, dy: jax.Array, frame: Windows, groups: int) -> jax.
         batch_group_count=groups,
         preferred_element_type=jnp.float32 if x.dtype.itemsize < 4 else x.dtype,
     )
-    return found.astype(x.dtype)
+    return found.reshape(-1, dy.shape[-1])
 
 
 def _reversed(kernel: jax.Array) -> jax.Array:

@@ -272,6 +272,6 @@ def _check_dtype(x: jax.Array, kernel: jax.Array, label: str) -> None:
 
 
 def product(rows: jax.Array, deltas: jax.Array) -> jax.Array:
-    """Return Σ rowsᵀ Δ over samples and steps, as one product."""
-    count = math.prod(rows.shape[:-1])
-    return rows.reshape(count, rows.shape[-1]).T @ deltas.reshape(count, deltas.shape[-1])
+    """Return Σ rowsᵀ Δ over steps and samples, as one product."""
+    # Not by a reshape: samples that are spread over devices, merged with steps, would be gathered on each.
+    return jax.lax.dot_general(rows, deltas, (((0, 1), (0, 1)), ((), ())))

@@ -17,11 +17,12 @@ from jax.sharding import PartitionSpec as Spec
 
 from funcnet.layers.activate import as_layer
 from funcnet.objective import block_rows, read_sums, sums_of
+from funcnet.spreading import AXIS, spread, spread_over
 from funcnet.training import steps
 from funcnet.training.experiment import Experiment
 from funcnet.training.sources import SourceError, Stream
 from funcnet.training.state import Data, Moving, State
-from funcnet.training.updates import computing, features, in_dtype, read, spread, spread_over
+from funcnet.training.updates import computing, features, in_dtype, read
 from funcnet.trees import default_real
 
 BLOCK_BYTES, MOST_BATCHES = 4 << 20, 64  # of a source's batches that one program works on
@@ -42,7 +43,7 @@ def begin_program(platform: str) -> Any:
 @functools.cache
 def walk_program(devices: tuple[Any, ...]) -> Any:
     """Return `walk` as one program, the batch spread over devices, the old state's buffers reused for the new one."""
-    mesh = Mesh(np.asarray(devices), ("batch",)) if len(devices) > 1 else None
+    mesh = Mesh(np.asarray(devices), (AXIS,)) if len(devices) > 1 else None
 
     def walk(experiment: Experiment, state: State, data: Data, until: Any, updates: Any) -> State:
         with spread_over(mesh):
@@ -54,7 +55,7 @@ def walk_program(devices: tuple[Any, ...]) -> Any:
 @functools.cache
 def block_program(devices: tuple[Any, ...]) -> Any:
     """Return the updates of some of a block's batches as one program, each batch spread over devices."""
-    mesh = Mesh(np.asarray(devices), ("batch",)) if len(devices) > 1 else None
+    mesh = Mesh(np.asarray(devices), (AXIS,)) if len(devices) > 1 else None
 
     def several(experiment: Experiment, moving: Moving, block: Any, start: Any, stop: Any) -> Moving:
         def one(place: jax.Array, moving: Moving) -> Moving:
@@ -87,7 +88,7 @@ class Memory:
     def _everywhere(self, tree: Any) -> Any:
         if len(self.devices) == 1:
             return tree
-        return jax.device_put(tree, NamedSharding(Mesh(np.asarray(self.devices), ("batch",)), Spec()))
+        return jax.device_put(tree, NamedSharding(Mesh(np.asarray(self.devices), (AXIS,)), Spec()))
 
     def begin(self, start: Any) -> State:
         """Return the state before the first update."""
@@ -108,8 +109,8 @@ class Streamed:
         self, experiment: Experiment, train: Stream, validation: Stream | None, devices: tuple[Any, ...]
     ) -> None:
         self.experiment, self.train, self.validation, self.devices = experiment, train, validation, devices
-        mesh = Mesh(np.asarray(devices), ("batch",))
-        self._block, self._whole = NamedSharding(mesh, Spec(None, "batch")), NamedSharding(mesh, Spec())
+        mesh = Mesh(np.asarray(devices), (AXIS,))
+        self._block, self._whole = NamedSharding(mesh, Spec(None, AXIS)), NamedSharding(mesh, Spec())
         held = None if validation is None else validation.example
         x, y, weight = train.example
         self.like = jax.tree.map(jnp.asarray, Data(x, y, held, weight))
@@ -223,8 +224,8 @@ def _read(experiment: Experiment, stream: Stream) -> Any:
 def chosen_devices(experiment: Experiment, devices: Sequence[Any] | None) -> tuple[Any, ...]:
     """Return the devices to spread a batch over: those asked for; else all local accelerators, or one CPU device.
 
-    On a CPU one device uses all cores by itself: two were as fast for a convolutional network and a GPT as one, and
-    slower for an LSTM (1.2 times, two cores).
+    On a CPU one device uses all cores by itself, and for dense networks and a GPT two are slower; where most of the
+    work cannot be cut within an operation, as in convolutions and recurrence, to ask for two pays.
     """
     if devices is not None:
         return tuple(devices)

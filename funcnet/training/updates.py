@@ -7,20 +7,16 @@ Features are transformed and read in the dtype of the parameters; the passes com
 if it names one, with parameters and updates in their own.
 """
 
-import contextlib
-import contextvars
-from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding
-from jax.sharding import PartitionSpec as Spec
 
 from funcnet.keys import fold
 from funcnet.layers.activate import as_layer
 from funcnet.layers.base import samples_of
 from funcnet.objective import Terms, penalised, terms
+from funcnet.spreading import spread
 from funcnet.training.experiment import Experiment
 from funcnet.training.state import Data
 from funcnet.trees import default_real, leaves_by_path, map_leaves
@@ -72,25 +68,6 @@ def take(data: Data, rows: Any, present: Any) -> tuple[Any, Any, Any]:
     if weight is None:
         return x, y, present.astype(real)
     return x, y, jnp.where(present.reshape(-1, *[1] * (weight.ndim - 1)), weight, 0)
-
-
-_MESH: contextvars.ContextVar[Any] = contextvars.ContextVar("mesh", default=None)
-
-
-@contextlib.contextmanager
-def spread_over(mesh: Any) -> Iterator[None]:
-    """Spread batches over the devices of a mesh, in functions traced inside; None for one device."""
-    token = _MESH.set(mesh)
-    try:
-        yield
-    finally:
-        _MESH.reset(token)
-
-
-def spread(batch: Any) -> Any:
-    """Return a batch whose samples are spread over the devices; the compiler adds up what they find."""
-    mesh = _MESH.get()
-    return batch if mesh is None else jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, Spec("batch")))
 
 
 def update(
