@@ -1,8 +1,8 @@
 r"""A batch whose samples are spread over devices: where it is, and sums over it.
 
-The compiler divides the work on a batch among the devices by itself, as long as the axis of samples stays an axis. Where
-samples are merged with other axes behind them, or gone through some at a time in a loop, it gathers the whole batch on
-every device instead, and each does all the work. There `shared` divides it by hand.
+The compiler divides the work on a batch among the devices by itself, as long as the axis of samples stays an axis.
+Where samples are merged with other axes before them, or gone through some at a time in a loop, it gathers the whole
+batch on every device instead, and each does all the work. There `shared` divides it by hand.
 """
 
 import contextlib
