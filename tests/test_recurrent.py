@@ -463,6 +463,14 @@ def test_a_step_of_an_lstm_costs_its_products():
     assert lstm.activation_bytes <= numbers * jnp.zeros(()).dtype.itemsize
 
 
+def test_lengths_do_not_go_into_a_loss(rng):
+    network = fn.Chain(fn.Embedding(6, 4), fn.Stepwise(fn.Dense(2)))
+    experiment = fn.Experiment(network, fn.SoftmaxCrossEntropy(), fn.SGD(0.1), batch_size=2)
+    data = (rng.integers(0, 6, (4, 5)), LENGTHS), rng.integers(0, 2, (4, 5))
+    with pytest.raises(ValueError, match="must end in an array, but its output is a pair.*lengths=False"):
+        fn.train(experiment, data)
+
+
 @pytest.mark.every
 def test_a_trace_of_a_tagger_is_what_backprop_gives(rng):
     network = fn.Chain(fn.Embedding(6, 4), fn.Stepwise(fn.Dense(3)), fn.Stepwise(fn.Dense(2), lengths=False))

@@ -12,7 +12,7 @@ from funcnet.errors import describe, raise_error
 from funcnet.keys import from_seed
 from funcnet.layers import Chain, Conv, ConvTranspose, Dense, Tied
 from funcnet.layers.activate import as_layer
-from funcnet.layers.base import samples_of, shapes_of
+from funcnet.layers.base import is_shape, samples_of, shapes_of
 from funcnet.records import canonical
 from funcnet.targets import blank
 from funcnet.training import updates
@@ -93,6 +93,9 @@ def _check_fit(experiment: Experiment, x: Any, y: Any, weight: Any, name: str) -
         if experiment.transform is None:
             network.check_values(x)
         shape = network.out_shape(shapes_of(samples))
+        if isinstance(shape, tuple) and len(shape) == 2 and is_shape(shape[0]) and shape[1] == ():
+            must, attempt = "the network must end in an array", "fn.Stepwise(fn.Dense(…), lengths=False) at the end"
+            raise_error(must, "its output is a pair: an array and lengths", attempt)
         if isinstance(shape, tuple):
             count = jax.tree.leaves(x)[0].shape[0]
             prediction = jax.ShapeDtypeStruct((count, *shape), real)
