@@ -23,6 +23,7 @@ extensions = [
     "pictures",
     "sources",
     "synonyms",
+    "typography",
 ]
 exclude_patterns = ["_build", "records"]
 suppress_warnings = ["toc.empty_glob"]  # a group of studies may be empty

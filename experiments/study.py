@@ -72,10 +72,16 @@ def cell(value: Any) -> str:
     return str(value)
 
 
-def signed(text: str) -> str:
-    """Write the hyphen before a number as the minus that it means, at which no line ends; code and formulas stay."""
+def printed(text: str) -> str:
+    """Write numbers as they are printed; code and formulas stay.
+
+    The hyphen before a number becomes the minus that it means, at which no line ends; 34% is 34 %, 1.52e+03 is 1,520.
+    """
     pieces = re.split(r"(```.*?```|`[^`]*`|\$[^$]*\$)", text, flags=re.S)
-    pieces[::2] = [re.sub(r"(?<=\de)-(?=\d)|(?<=[ (±])-(?=[\d.])", "−", piece) for piece in pieces[::2]]
+    for i, piece in enumerate(pieces[::2]):
+        piece = re.sub(r"\d(?:\.\d+)?e\+0[1-5]\b", lambda number: f"{float(number[0]):,.0f}", piece)
+        piece = re.sub(r"(?<=\d)%", " %", piece)
+        pieces[2 * i] = re.sub(r"(?<=\de)-(?=\d)|(?<=[ (±])-(?=[\d.])", "−", piece)
     return "".join(pieces)
 
 
@@ -166,7 +172,7 @@ def page(name: str, study: Any, record: dict[str, Any]) -> str:
         f"Made by `python -m experiments {name}` ([{source}]({depth}../{source})), {record['seconds']:.0f} s on "
         f"{record['machine']}; numbers in [{name}.json]({depth}records/{name}.json)."
     )
-    return signed("\n\n".join(filter(None, parts))) + "\n"
+    return printed("\n\n".join(filter(None, parts))) + "\n"
 
 
 def index(group: str) -> str:

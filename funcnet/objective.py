@@ -1,9 +1,8 @@
 r"""The objective: loss ∘ network + regularizer, the one place where the three meet.
 
-J(θ) = Σᵢ wᵢ L(f(xᵢ; θ), yᵢ) / Σᵢ wᵢ + R(θ)
-
-    value     forward of the network, then of the loss, plus the penalty
-    gradient  backward of the loss, then of the network, plus the gradient of the penalty
+Formula    J(θ) = Σᵢ wᵢ L(f(xᵢ; θ), yᵢ) / Σᵢ wᵢ + R(θ)
+Passes     forward of the network, then of the loss, plus the penalty;
+           backward of the loss, then of the network, plus the gradient of the penalty.
 
 A regularizer with `proximal=True` is left out of the gradient: training applies its proximal operator instead.
 Logits over many classes are made and forgotten in blocks where the prediction is not asked for: see `fused`.

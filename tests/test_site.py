@@ -120,6 +120,46 @@ def test_entries_that_lack_something_are_seen():
 
 
 @needs_extra
+def test_docstrings_are_set():
+    """Exponents are raised, indices lowered, columns of any indentation stay lines; a default has its public name."""
+    docstrings = extension("docstrings")
+    assert docstrings.escaped("e^(−z_k) `a_b` y_k -> x*") == ("e\\ :sup:`−zₖ`\\  `a_b` y\\ :sub:`k`\\  → x\\*")
+    assert docstrings.escaped("top_k, l1_ratio, validation_ and A_L") == (
+        "top_k, l1_ratio, validation\\_ and A\\ :sub:`L`\\ "
+    )
+    long = ["    ask    " + "word " * 20 + "word", "    tell   `it`"]
+    assert docstrings.wrapped(long) == ["ask    " + "word " * 20 + "word", "tell   it"]
+    lines = docstrings.labelled(["Order  'a' or", '       "b": c', "       - d"])
+    assert [line.strip() for line in lines[3:]] == ["* - Order", "- | 'a' or", '| "b": c', "| • d"]
+    shown = docstrings.plain_defaults(None, "function", "", funcnet.mlp, None, "(activation=_RELU, x=<factory>)", None)
+    assert shown == ("(activation=fn.relu, x={})", None)
+
+
+@needs_extra
+def test_formulas_are_set():
+    """A sign stands close to its number, a name and a slash have no room of operators, a prime goes with an index."""
+    mathml = extension("mathml").mathml
+    assert mathml("a = -1").count('form="prefix"') == mathml("[-1, 1]").count('form="prefix"') == 1
+    assert "<mi>max</mi>" in mathml(r"\operatorname{max}(a, b)")
+    assert "<mo>max" not in mathml(r"\max_t a")
+    assert "&#x0002B;&#x0003D;</mo>" in mathml("c += d")
+    assert 'lspace="0.1em" rspace="0.1em"' in mathml("a / b")
+    assert "&#x0223C;" in mathml(r"r \sim B")
+    assert '<msub><mrow><mi>t</mi><mi class="prime">&#x02032;</mi></mrow><mi>k</mi></msub>' in mathml("t'_k")
+
+
+@needs_extra
+def test_numbers_and_long_names_are_set(site):
+    """Sentences have minus signs and a % that keeps to its number; a long name in a table breaks at its joints."""
+    text = (site / "promises.html").read_text()
+    assert "1e−10" in text
+    assert "25\N{NO-BREAK SPACE}%" in text
+    assert "test_<wbr>one_<wbr>program_<wbr>per_<wbr>structure" in text
+    assert "test_purity.py" in text
+    assert "penalty=1e-3" in re.sub("<[^>]*>", "", (site / "reference" / "scikit-learn.html").read_text())
+
+
+@needs_extra
 def test_the_search_finds_what_people_type(site):
     """Words of other libraries lead to the page that answers, and whatever else is typed leads somewhere."""
     from sphinx.search.en import SearchEnglish

@@ -51,6 +51,12 @@ def test_an_index_is_what_its_pages_make(group):
     assert found == study.index(group), f"the index is not that of the pages: python -m experiments {group} --show"
 
 
+def test_numbers_are_printed_alike():
+    """Minus signs, a % apart from its number, and no exponent where a number has its place; code stays."""
+    assert study.printed("-1 to 34% (1e-07), 1.52e+03 ± 3e+01") == "-1 to 34 % (1e−07), 1,520 ± 30"
+    assert study.printed("| -1 | 4e+08 | `x % -1, 5%, 1e+03` |") == "| −1 | 4e+08 | `x % -1, 5%, 1e+03` |"
+
+
 def test_a_drift_is_seen():
     """Numbers that have moved, gone or come are named; seconds may differ."""
     recorded = {"loss": [0.5, 1.0], "seconds": 3.0, "kind": "ReLU"}

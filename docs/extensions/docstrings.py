@@ -12,9 +12,10 @@ import sys
 import textwrap
 from typing import Any
 
+import sphinx.util.inspect
 from docutils import nodes
 from entries import lacking, with_parameters
-from formulas import LABELS, typeset
+from formulas import BELOW, LABELS, typeset
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -26,18 +27,42 @@ LOGGER = logging.getLogger(__name__)
 SECTION = re.compile(r"\s*(Args|Raises|Returns|Attributes|Yields):?\s*(\n\s*-+)?$")
 RULE = re.compile(r"=+(\s+=+)+\s*")
 WIDTH = 116  # of preformatted text, in characters
+SMALL = {letter: small for small, letter in BELOW.items()}
 LEAD = re.compile(r"^([A-Z][\w-]*(?: \w+)?)\. (?=\S)")
 LABELLED = re.compile(r"([A-Z][\w-]*(?: \w+)?|[A-Z][\w-]{9,}) {2,}(?=\S)|(Convention) ")
 CODE = re.compile(r"(`[^`]+`)")
+NESTED = r"[^(){}]*(?:[({][^(){}]*[)}][^(){}]*)*"
+RAISED = re.compile(rf"\^(?:\(({NESTED})\)|{{({NESTED})}}|([−-]?\w+))")
+LOWERED = re.compile(r"(?<![\w.])((?:d|∂)?[^\W\d_]′?)_(?:{([^{}]*)}|([^\W_]+))(?![\w(])")
+ENTRY = re.compile(r'- |"\w+": ')  # one of several things beside a label, on a line of its own
 
 
 def escaped(text: str) -> str:
-    """Escape markup outside of code marks."""
+    """Escape markup outside of code marks, where e^x and y_k become what is raised and lowered."""
     parts = CODE.split(text)
-    parts[::2] = [re.sub(r"([\\*|])|(?<=\w)(_)(?!\w)", r"\\\1\2", part) for part in parts[::2]]
+    parts[::2] = [set_upright(part) for part in parts[::2]]
     parts[1::2] = [part.replace("\\", "\\\\") for part in parts[1::2]]
     parts[2::2] = [re.sub(r"^(?=\w)", r"\\ ", part) for part in parts[2::2]]  # `code`s
     return "".join(parts)
+
+
+def set_upright(text: str) -> str:
+    r"""Return a sentence with its markup escaped, exponents raised and indices lowered, and arrows for ->.
+
+    >>> set_upright("e^(z_k) of y_j *")
+    'e\\ :sup:`zₖ`\\  of y\\ :sub:`j`\\  \\*'
+    """
+    marks: list[str] = []
+
+    def mark(role: str, inside: str) -> str:
+        inside = re.sub(r"(?<=\w)_([aehijklmnoprstuvx])\b", lambda index: SMALL[index[1]], inside)
+        marks.append(f"\\ :{role}:`{inside}`\\ ")
+        return f"\0{len(marks) - 1}\0"
+
+    text = RAISED.sub(lambda found: mark("sup", found[1] or found[2] or found[3]), text.replace(" -> ", " → "))
+    text = LOWERED.sub(lambda found: found[1] + mark("sub", found[2] or found[3]), text)
+    text = re.sub(r"([\\*|])|(?<=\w)(_)(?!\w)", r"\\\1\2", text)
+    return re.sub("\0(\\d+)\0", lambda found: marks[int(found[1])], text)
 
 
 def aligned(lines: list[str]) -> bool:
@@ -69,7 +94,8 @@ def arguments(lines: list[str]) -> list[str]:
 
 
 def wrapped(lines: list[str]) -> list[str]:
-    """Fill the last column of a paragraph in columns anew, so that no line is longer than WIDTH."""
+    """Return a paragraph in columns without code marks, its last column filled anew within WIDTH."""
+    lines = textwrap.dedent("\n".join(lines).replace("`", "")).splitlines()
     if max(map(len, lines)) <= WIDTH:
         return lines
     filled: list[str] = []
@@ -108,6 +134,10 @@ def labelled(lines: list[str]) -> list[str]:
         text = line[match.end() :] if match else line.strip()
         if match:
             rows.append((line[: match.end()].strip(), [text]))
+        elif ENTRY.match(text):
+            rows[-1][1].append(re.sub("^- ", "• ", text))
+            full = True
+            continue
         elif full and rows[-1][0] not in LABELS:
             rows[-1][1][-1] += " " + text
         else:
@@ -183,6 +213,19 @@ def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: li
     lines[:] = new + restructured(rest)
 
 
+def plain_defaults(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Write defaults that stand under private names as what they are: `activation=fn.relu`."""
+
+    def value(found: re.Match[str]) -> str:
+        held = getattr(sys.modules[obj.__module__], found[1], None)
+        ready = instance_of(type(held))
+        return f"=fn.{ready}" if ready else f"={held!r}"
+
+    return re.sub(r"=(_[A-Z]\w*)", value, signature or "").replace("=<factory>", "={}") or signature, returned
+
+
 def skip(app: Sphinx, what: str, name: str, obj: Any, skipped: bool, options: Any) -> bool | None:
     """Leave out the fields of named tuples, of which Python says no more than their numbers."""
     return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
@@ -210,5 +253,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Connect, before napoleon."""
     app.add_directive("docstring", Docstring)
     app.connect("autodoc-skip-member", skip)
+    app.connect("autodoc-process-signature", plain_defaults)
+    sphinx.util.inspect.is_singledispatch_function = lambda obj: False  # all kinds have the same arguments
     app.connect("autodoc-process-docstring", process, priority=400)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

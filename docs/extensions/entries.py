@@ -19,7 +19,7 @@ def told(text: str) -> dict[str, str]:
     """Return what a docstring says of each argument or attribute; several names may share a line."""
     found: dict[str, str] = {}
     for section in re.findall(r"^(?:Args|Attributes):\n((?: +.*\n?)+)", text, re.M):
-        for names, said in re.findall(r"^ {4}(\*{0,2}\w+(?:, (?:\w+|…))*): (.+(?:\n {5,}.*)*)", section, re.M):
+        for names, said in re.findall(r"^ {4}(\*{0,2}\w+(?:, \w+)*): (.+(?:\n {5,}.*)*)", section, re.M):
             found |= {name.strip("* "): " ".join(said.split()) for name in names.split(",")}
     return found
 
@@ -40,17 +40,17 @@ def allowed(cls: type) -> dict[str, str]:
         bounds = field.metadata["bounds"]
         words = {"number": "a number", "integer": "a whole number", "part": ""}.get(bounds.role, "")
         if bounds.role in ("number", "integer") and bounds.words() != "finite":
-            words += " " + bounds.words().replace(" and at most 2.14748e+09", "")
+            words += " " + bounds.words().replace(" and at most 2.14748e+09", "").replace("at least", "of at least", 1)
         if bounds.options == (False, True):
             words = "True or False"
         elif bounds.options == (True,):
             words = "always True"
         elif bounds.options:
-            words = "one of " + ", ".join(f'"{option}"' for option in bounds.options)
+            words = "one of " + ", ".join(f'"{option}"' for option in bounds.options if option is not None)
         elif bounds.role == "choice" and bounds.at_least is not None:
             words = f"a whole number of at least {bounds.at_least}"
         words += ", or a schedule" if bounds.schedule is not None else ""
-        words += ", or one for each class or stretch" if bounds.vector else ""
+        words += ", or a list of such numbers" if bounds.vector else ""
         words += ", or None" if words and bounds.optional else ""
         if field.default is not dataclasses.MISSING:
             words += f"{'; ' if words else ''}{shortly(field.default)} by default"
@@ -60,6 +60,8 @@ def allowed(cls: type) -> dict[str, str]:
 
 def shortly(value: Any) -> str:
     """Return a default as one writes it."""
+    if value == ():
+        return "none"
     return f"`{value!r}`" if is_record(value) else f'"{value}"' if isinstance(value, str) else f"{value}"
 
 
@@ -73,7 +75,8 @@ def with_parameters(cls: type, text: str) -> str:
     for name in arguments_of(cls):
         if name in said and name in ranges:
             range_of = f" ({ranges[name][:1].upper()}{ranges[name][1:]}.)" if ranges[name] else ""
-            lines.append(f"    {name}: {said[name].rstrip('.')}.{range_of}")
+            end = "" if said[name].endswith((".", ".)")) else "."
+            lines.append(f"    {name}: {said[name]}{end}{range_of}")
     if len(lines) < len(arguments_of(cls)) or not lines:
         return text
     section = "\n".join(["Args:", *lines])
@@ -90,10 +93,7 @@ def lacking(what: str, obj: Any, text: str) -> list[str]:
     found = []
     said = told(text)
     if what in ("class", "function"):
-        given = arguments_of(obj)
-        if "…" in said:  # "first, …, last: as in" another entry
-            said |= dict.fromkeys(given[given.index(next(iter(said))) :], "")
-        found += [f"no words on the parameter {arg}" for arg in given if arg not in said]
+        found += [f"no words on the parameter {arg}" for arg in arguments_of(obj) if arg not in said]
     if what != "method" and ">>> " not in text:
         found.append("no example")
     if concept and not re.search(r"^Source ", sys.modules[obj.__module__].__doc__ or "", re.M):

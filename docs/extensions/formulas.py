@@ -141,7 +141,7 @@ def pieces(line: str) -> list[tuple[bool, str]]:
     [(True, 'dz = dy'), (False, 'where'), (True, 'z > 0,'), (False, 'else'), (True, '0')]
     """
     out: list[tuple[bool, str]] = []
-    for segment in re.split(r" {2,}(?![=←])", line.strip()):
+    for segment in re.split(r" {2,}(?![ =←])", line.strip()):
         tokens = re.findall(r"`[^`]*`\S*|\S+", segment)
         start = True
         for is_math, token in zip(kinds(tokens), tokens, strict=True):
@@ -160,6 +160,9 @@ def balanced(text: str) -> bool:
 
 def typeset(line: str, escaped: Callable[[str], str] = str) -> str:
     """Return a line as reStructuredText in which mathematics has its role, and words are as `escaped` makes them."""
+    columns = re.split(r" {2,}(?![ =←])", line.strip())
+    if len(columns) > 1:
+        return "\u2003".join(typeset(column, escaped) for column in columns)
     out = []
     for is_math, text in pieces(line):
         body = text.rstrip(",;:.")

@@ -88,6 +88,18 @@ class Links(SphinxTransform):
                 ]
                 if known:
                     node.replace_self(self.link(known[0], name, [node.deepcopy()]))
+            elif (file := self.referred(node)) in files():
+                node.replace_self(self.link(file, "", [node.deepcopy()]))
+
+    def referred(self, node: nodes.literal) -> str:
+        """Return the file that "see `recurring`" means on a page of the reference, or nothing."""
+        at = node.parent.index(node)
+        if at == 0 or not re.search(r"\b[Ss]ee $", node.parent[at - 1].astext()):
+            return ""
+        page = posixpath.basename(self.env.docname)
+        folder = {"scikit-learn": "sklearn", "pytorch": "torch"}.get(page, page)
+        places = (f"funcnet/{folder}/{node.astext()}.py", f"funcnet/{node.astext()}.py")
+        return next((file for file in places if file in files()), "")
 
     def link(self, file: str, name: str, children: list[Any]) -> nodes.reference:
         """Return a reference to the page of a file."""
@@ -98,7 +110,7 @@ class Links(SphinxTransform):
 class Names(SphinxPostTransform):
     """Lead from a public name in code marks, such as `fn.sweep` or `fn.mlp(…)`, to its entry in the reference.
 
-    In the reference itself a class may stand without `fn`.
+    In the reference itself a class may stand without `fn`, and so may a function of the page whose name has a `_`.
     """
 
     default_priority = 20
@@ -106,11 +118,22 @@ class Names(SphinxPostTransform):
     def run(self, **kwargs: Any) -> None:
         """Replace the nodes of one document."""
         objects = self.env.domains["py"].objects  # type: ignore[attr-defined]
-        prefix = r"(?:fn\.|(?=[A-Z]))" if self.env.docname.startswith("reference/") else r"fn\."
+        by_name: dict[str, list[Any]] = {}
+        for name, entry in objects.items():
+            if entry.objtype in ("class", "exception") or entry.docname == self.env.docname:
+                by_name.setdefault(name.rpartition(".")[2], []).append(entry)
         for node in list(self.document.findall(nodes.literal)):
-            match = re.fullmatch(rf"{prefix}([\w.]+)(\(.*\))?", node.astext(), re.S)
-            kind = type(getattr(funcnet, match[1], None)).__name__ if match else ""  # fn.relu is a ReLU
-            found = (objects.get(f"funcnet.{match[1]}") or objects.get(f"funcnet.{kind}")) if match else None
+            match = re.fullmatch(r"(fn\.|funcnet\.)?([A-Za-z][\w.]*)(\(.*\))?", node.astext(), re.S)
+            if match is None or not (match[1] or self.env.docname.startswith("reference/")):
+                continue
+            kind = type(getattr(funcnet, match[2], None)).__name__  # fn.relu is a ReLU
+            found = None
+            if match[1] or match[2][0].isupper():
+                found = objects.get(f"funcnet.{match[2]}") or objects.get(f"funcnet.{kind}")
+            alike = by_name.get(match[2], [])
+            if not (found or match[1]) and len(alike) == 1:
+                wanted = ("class", "exception") if match[2][0].isupper() else ("function",) if "_" in match[2] else ()
+                found = alike[0] if alike[0].objtype in wanted else None
             inside = (nodes.reference, nodes.title, addnodes.pending_xref)
             if found and not isinstance(node.parent, inside):
                 node.replace_self(

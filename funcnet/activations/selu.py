@@ -28,7 +28,7 @@ ALPHA = 1.6732632423543772848170429916717
 
 @record
 class SELU(Elementwise):
-    r"""λ z where z > 0, else λ α (e^z − 1), with λ = 1.0507… and α = 1.6732….
+    r"""λ z where z > 0, else λ α (e^z − 1), with λ ≈ 1.0507 and α ≈ 1.6733.
 
     >>> import jax.numpy as jnp, funcnet as fn
     >>> print(fn.SELU()(jnp.asarray([-1e4, 0.0, 1.0], jnp.float32)))

@@ -1,7 +1,7 @@
 r"""Softmax, and its class-weighted form.
 
-Forward    y_k = e^(z_k) / Σ_j e^(z_j), over the last axis; with class weights w, y_k = w_k e^(z_k) / Σ_j w_j
-           e^(z_j)
+Forward    y_k = e^(z_k) / Σ_j e^(z_j), over the last axis
+           y_k = w_k e^(z_k) / Σ_j w_j e^(z_j), with class weights w
 Backward   dz = y ∘ (dy − ⟨dy, y⟩)
 
 Derivation. log y_k = z_k − log Σ_j e^(z_j), so ∂y_k/∂z_i = y_k ([k = i] − y_i); summing dy_k ∂y_k/∂z_i over k

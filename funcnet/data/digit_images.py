@@ -2,7 +2,7 @@ r"""The handwritten digits that ship with the package.
 
 1,797 images of 8 × 8 pixels with the digit that each shows, from 13 writers: the test part of "Optical
 Recognition of Handwritten Digits" (E. Alpaydin and C. Kaynak, 1998, UCI Machine Learning Repository,
-https://doi.org/10.24432/C50P49), CC BY 4.0; DIGITS.md beside this file is the attribution. A pixel counts the
+https://doi.org/10.24432/C50P49), CC BY 4.0; `data/DIGITS.md` is the attribution. A pixel counts the
 inked points in a 4 × 4 block of a 32 × 32 bitmap, 0 to 16, and is divided by 16 here, which is exact in
 binary.
 

@@ -2,7 +2,7 @@ r"""The first names that ship with the package.
 
 8,422 first names of English-speaking countries, from the lists "Female First Names" and "Male First Names" of
 stdlib (https://github.com/stdlib-js), which come from Moby Word II (G. Ward, 2002); public domain (CC0 1.0);
-FIRST_NAMES.md beside this file tells the source and what was changed. 4,525 names stand in the female list
+`data/FIRST_NAMES.md` tells the source and what was changed. 4,525 names stand in the female list
 alone, 3,478 in the male list alone, and 419 in both: those are a class of their own, since neither label would
 be true. A list says that a name is given, not how often.
 

@@ -1,7 +1,7 @@
 r"""A novel that ships with the package, for models of language.
 
 The first 84 of the 135 chapters of Herman Melville's "Moby-Dick; or, The Whale" (1851), 774 thousand characters of 82
-kinds, from stdlib (https://github.com/stdlib-js); public domain (CC0 1.0). MOBY_DICK.md beside this file tells the
+kinds, from stdlib (https://github.com/stdlib-js); public domain (CC0 1.0). `data/MOBY_DICK.md` tells the
 source and what was changed. A paragraph is one line, an empty line follows it; verses keep their lines.
 
 The split is fixed, and by chapters, so that what is judged by is a stretch of the book that was never seen: chapters 1

@@ -62,7 +62,7 @@ def csv(
         path: the file.
         target: the column to predict, by name or by index (negative ones count from the end), or several.
         features: the columns to predict from; None takes all others, in the order of the file.
-        header: whether the first record holds the names; without one the names are "0", "1", ….
+        header: whether the first record holds the names; without one the names are "0", "1" and so on.
         delimiter: one character, a comma unless told.
         classes: take the one target for a class: y becomes int32 of shape (n,) and numbers the distinct texts of
             the column, which `Table.classes` lists sorted (by value if all are numbers).

@@ -9,7 +9,7 @@ Derivation. See `attending`, which computes O and its backward by blocks of quer
 K, V, O and one number for each query are kept. D is dropout's mask. With `groups`, heads share keys and values: a
 group's dK and dV are sums over its heads.
 
-Shapes     x, y: (…, time, width)   W: (width, width), for keys and values (width, groups d)
+Shapes     x, y: (…, time, width)   W: (width, width), for keys and values (width, groups d).
            With a pair (x, lengths), lengths (…,) whole numbers: keys behind a sample's length are not seen, and y is 0
            there; the pair (y, lengths) comes out. dx is 0 behind the length.
 Extremes   The bias of keys moves all scores of a query alike: its gradient is exactly 0, unless heads are turned. A

@@ -37,9 +37,9 @@ class BatchNorm(Layer):
     r"""Normalise each channel, the last axis, over the batch and all other axes.
 
     Args:
-        momentum: the weight of the old running mean and variance, at least 0 and below 1; 0.9 by default. (PyTorch's
+        momentum: the weight of the old running mean and variance. (PyTorch's
             momentum of 0.1 is the weight of the new one: 0.9 here.)
-        epsilon: what is added to the variance, above 0; 1e-5 by default.
+        epsilon: what is added to the variance.
         unbiased: whether the running variance is N/(N − 1) times the batch's; training normalises by the batch's own.
 
     Raises:

@@ -6,8 +6,9 @@ Backward   d_L = dy,  (dθₗ, dₗ₋₁) = backwardₗ(θₗ, savedₗ, dₗ) 
 Derivation. y = f_L ∘ … ∘ f₁. The derivative of a composition is the product of the derivatives, and a vector-Jacobian
 product applies them from the left: dy Jₗ = ((dy J_L) J_{L−1}) … Jₗ. Each factor is applied once, layer by layer.
 
-With activations gₗ between dense layers and δₗ the derivative by Zₗ, this unrolls to the textbook recursion
-δ_L = ∂L/∂Z_L,  δₗ = (δₗ₊₁ Wₗ₊₁ᵀ) ∘ gₗ′(Zₗ),  dWₗ = Aₗ₋₁ᵀ δₗ,  dbₗ = Σ δₗ.
+With activations gₗ between dense layers and δₗ the derivative by Zₗ, this unrolls to the textbook recursion:
+
+Recurrence  δ_L = ∂L/∂Z_L,  δₗ = (δₗ₊₁ Wₗ₊₁ᵀ) ∘ gₗ′(Zₗ),  dWₗ = Aₗ₋₁ᵀ δₗ,  dbₗ = Σ δₗ
 
 Parameters are a tuple, one entry a layer (activations have the empty tuple). Each layer gets its own key.
 

@@ -46,7 +46,7 @@ class Conv(Layer):
         bias: whether a bias is added.
         kernel_init: how W begins; None for what fits the activation behind it (He for ReLU, Glorot or LeCun
             else).
-        bias_init: how b begins; at 0 by default.
+        bias_init: how b begins.
 
     Raises:
         ValueError: for windows larger than the padded input, groups that do not divide, channels that come first.

@@ -45,7 +45,7 @@ class ConvTranspose(Layer):
         bias: whether a bias is added.
         kernel_init: how W begins; None for what fits the activation behind it (He for ReLU, Glorot or LeCun
             else).
-        bias_init: how b begins; at 0 by default.
+        bias_init: how b begins.
 
     Raises:
         ValueError: for pairs that crop everything, and channels that come first.

@@ -39,7 +39,7 @@ class Dense(Layer):
         bias: whether a bias is added.
         kernel_init: how W begins; None for what fits the activation behind it (He for ReLU, Glorot or LeCun
             else).
-        bias_init: how b begins; at 0 by default.
+        bias_init: how b begins.
 
     >>> import jax, funcnet as fn
     >>> params = fn.Dense(3).init(jax.random.key(0), (2,))

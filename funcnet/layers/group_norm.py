@@ -32,7 +32,7 @@ class GroupNorm(Layer):
 
     Args:
         groups: how many groups the channels are cut into, in order; at least 1, a divisor of the channels.
-        epsilon: what is added to the variance, above 0; 1e-5 by default.
+        epsilon: what is added to the variance.
 
     Raises:
         ValueError: where the groups do not divide the channels.

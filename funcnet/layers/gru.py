@@ -43,7 +43,9 @@ class GRU(Recurrent):
         reset_after: whether r multiplies h U_n + b′ (then there is `recurrent_bias`), or h itself.
         sequence: whether y holds every step, (…, time, width), or the last one alone, (…, width).
         reverse: whether the steps are read from the last to the first; yₜ stands where xₜ stands.
-        input_init, recurrent_init, bias_init: Glorot and orthogonal for each gate, and 0, unless told otherwise.
+        input_init: how the kernel of each gate in W begins.
+        recurrent_init: how the kernel of each gate in U begins.
+        bias_init: how b and b′ begin.
 
     Raises:
         ValueError, TypeError: for inputs without time and features, and lengths that the steps do not have; under

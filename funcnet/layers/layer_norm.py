@@ -27,7 +27,7 @@ class LayerNorm(Layer):
     r"""Normalise the last axis of each sample, then scale and move each feature.
 
     Args:
-        epsilon: what is added to the variance, above 0; 1e-5 by default.
+        epsilon: what is added to the variance.
 
     >>> import jax, jax.numpy as jnp, funcnet as fn
     >>> layer = fn.LayerNorm()

@@ -39,7 +39,9 @@ class LSTM(Recurrent):
         sequence: whether y holds every step, (…, time, width), or the last one alone, (…, width).
         reverse: whether the steps are read from the last to the first; yₜ stands where xₜ stands.
         forget_bias: what the bias of f starts with, beside `bias_init`; 1 unless told otherwise.
-        input_init, recurrent_init, bias_init: Glorot and orthogonal for each gate, and 0, unless told otherwise.
+        input_init: how the kernel of each gate in W begins.
+        recurrent_init: how the kernel of each gate in U begins.
+        bias_init: how b begins.
 
     Raises:
         ValueError, TypeError: for inputs without time and features, and lengths that the steps do not have; under

@@ -27,7 +27,7 @@ class Noise(Layer):
     r"""Add normal noise while training; without a key the input goes on as it is.
 
     Args:
-        deviation: the noise's standard deviation, at least 0.
+        deviation: the noise's standard deviation.
 
     >>> import jax.numpy as jnp, funcnet as fn
     >>> print(fn.Noise(0.1).apply((), jnp.ones(3)))

@@ -1,7 +1,7 @@
 r"""Layers side by side: each gets the same input, and what they give is joined.
 
 Forward    yₖ = fₖ(x);   y = (y₁, y₂, …) side by side in the last axis, or y = Σₖ yₖ
-Backward   dyₖ = the columns of dy that are yₖ's, or dy;   dx = Σₖ fₖ.backward(dyₖ)
+Backward   dyₖ = the columns of dy that belong to yₖ, or dy;   dx = Σₖ fₖ.backward(dyₖ)
 
 Derivation. x reaches the loss through every yₖ, so its derivatives add up. Joining side by side is a permutation of
 numbers, whose transpose cuts dy where y was joined; of a sum each term has the derivative dy.

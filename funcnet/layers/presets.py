@@ -27,13 +27,18 @@ attention       in_proj_weightᵀ cut in three      (in, heads, size) to one ker
 
 Gates stand as i f g o in all three (Keras calls g c). What no mapping makes equal:
 
-    Two biases of PyTorch's RNN and LSTM are one here, their sum. It begins as the sum of two draws, and a step moves
-    it once, theirs twice: `fn.RatesByPath(optimizer, ("0.bias",), (2.0,))` follows them. In Flax's GRU the biases of r
-    and z are one each, and two here.
-    Training a batch normalisation on one number a channel is an error here and in PyTorch; Keras and Flax give β.
-    A transposed convolution with "valid" padding and a window shorter than its stride has no numbers behind the last
-    window; Keras and Flax add some that are the bias.
-    Behind the length of a sequence y is 0, as of PyTorch's packed ones; Keras repeats the last state, Flax goes on.
+Biases. The two of PyTorch's RNN and LSTM are one here, their sum. It begins as the sum of two draws, and a step moves
+it once, theirs twice: `fn.RatesByPath(optimizer, ("0.bias",), (2.0,))` follows them. In Flax's GRU the biases of r and
+z are one each, and two here.
+
+One number. Training a batch normalisation on one number a channel is an error here and in PyTorch; Keras and Flax give
+β.
+
+Gaps. A transposed convolution with "valid" padding and a window shorter than its stride has no numbers behind the last
+window; Keras and Flax add some that are the bias.
+
+Lengths. Behind the length of a sequence y is 0, as of PyTorch's packed ones; Keras repeats the last state, Flax goes
+on.
 
 PyTorch's padding p is a pair for each axis here, (p, p); its output_padding q takes q from the second number of the
 pair. The ε of its RMSNorm is that of the dtype: of the default dtype when the preset is made.

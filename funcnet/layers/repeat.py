@@ -34,7 +34,7 @@ class Repeat(Layer):
 
     Args:
         layer: any layer that keeps the shape of a sample.
-        times: how often, at least 1.
+        times: how often.
 
     Raises:
         ValueError: once the input's shape is known, where the layer changes it.

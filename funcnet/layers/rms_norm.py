@@ -27,7 +27,7 @@ class RMSNorm(Layer):
     r"""Divide the last axis of each sample by its root mean square, then scale each feature.
 
     Args:
-        epsilon: what is added to the mean square, above 0; 1e-6 by default.
+        epsilon: what is added to the mean square.
 
     >>> import jax, jax.numpy as jnp, numpy as np, funcnet as fn
     >>> layer = fn.RMSNorm()

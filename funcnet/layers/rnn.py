@@ -32,10 +32,12 @@ class RNN(Recurrent):
 
     Args:
         width: numbers in h.
-        activation: φ, tanh by default.
+        activation: φ.
         sequence: whether y holds every step, (…, time, width), or the last one alone, (…, width).
         reverse: whether the steps are read from the last to the first; yₜ stands where xₜ stands.
-        input_init, recurrent_init, bias_init: Glorot, orthogonal and 0 unless told otherwise.
+        input_init: how W begins.
+        recurrent_init: how U begins.
+        bias_init: how b begins.
 
     Raises:
         ValueError, TypeError: for inputs without time and features, and lengths that the steps do not have; under

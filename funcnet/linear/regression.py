@@ -7,8 +7,8 @@ scikit-learn's objective: λ is the `alpha` of its Lasso (ratio 1) and ElasticNe
 the features divided by their standard deviations, and coefficients are given for the features as they came.
 
 Elimination of w₀. For given w the best intercept is ȳ − x̄ᵀw (weighted means); put in, it leaves the same
-problem with centred features and targets. `least_squares` solves that one, `descent` derives its steps, `gap`
-its stopping rule; `ridge` is the closed form for ratio 0 and for penalty 0, `units` says how numbers are scaled.
+problem with centred features and targets. `linear/least_squares.py` solves that one, `linear/descent.py` derives its
+steps, `linear/gap.py` its stopping rule; `linear/ridge.py` is the closed form for ratio 0 and for penalty 0.
 
 Tolerance. A solution is done when its duality gap is at most `tolerance` times the mean square of y (about its mean,
 with an intercept). scikit-learn's `tol` is that, and waits until a sweep changes no coefficient by more than `tol`

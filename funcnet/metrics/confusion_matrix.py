@@ -1,6 +1,6 @@
 r"""The confusion matrix: how many samples of each class were taken for each.
 
-Value      Cₜₖ = Σᵢ wᵢ [sample i belongs to class t and was taken for class k]
+Value      Cₜₖ = Σᵢ wᵢ [cᵢ = t] [dᵢ = k]   with the class cᵢ of sample i, and the class dᵢ that it was taken for
 
 Rows are what is true, columns what was decided.
 

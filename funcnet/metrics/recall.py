@@ -23,8 +23,8 @@ class Recall(Counts):
     r"""The share of the members of a class that were found.
 
     Args:
-        average: "macro" for the plain mean over classes, "micro" for counts summed over classes first,
-            "weighted" by members, or "binary" for class 1 alone.
+        average: "macro" for the plain mean over classes, "micro" for counts summed over classes first, or
+            "binary" for class 1 alone.
         threshold: None for one class of several by the largest score; else each output is a decision of its
             own, yes above the threshold: 0 for logits, 0.5 for probabilities.
 

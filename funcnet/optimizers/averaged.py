@@ -43,7 +43,7 @@ class Averaged(Wrapper):
 
     Args:
         optimizer: what moves the parameters.
-        decay: how much of the average an update keeps, at least 0 and below 1; 0.999 remembers some thousand updates.
+        decay: how much of the average an update keeps; 0.999 remembers some thousand updates.
 
     >>> import jax.numpy as jnp, funcnet as fn
     >>> optimizer, params = fn.Averaged(fn.SGD(1.0), 0.5), jnp.zeros(1)

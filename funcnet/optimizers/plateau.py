@@ -46,9 +46,9 @@ class ReduceOnPlateau(Wrapper):
     Args:
         optimizer: whose updates are scaled.
         factor: by which the rate shrinks, above 0 and below 1.
-        patience: epochs in a row without improvement, at least 1.
-        min_delta: what an improvement must exceed, in units of the metric, at least 0.
-        at_least: below which the scale does not fall, at least 0.
+        patience: epochs in a row without improvement.
+        min_delta: what an improvement must exceed, in units of the metric.
+        at_least: below which the scale does not fall.
         metric: a column of the history; a loss is better the lower, an accuracy the higher.
 
     >>> import jax.numpy as jnp, funcnet as fn

@@ -17,9 +17,24 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
     that rates and penalties mean the same whatever the unit of y; losses in `history_` are of scaled targets.
 
     Args:
-        hidden, …, experiment: as in `NetworkClassifier`; `loss` None is `MeanSquaredError()`.
+        hidden: widths of the hidden layers.
+        activation: the name of one ("relu", "tanh", "gelu", …), or a record.
+        optimizer: the name of one ("adam", "sgd", "adamw", …), or a record.
+        learning_rate: a number or a schedule; None: 0.001, or that of the record.
+        epochs: passes over the training set, at most.
+        batch_size: samples an update; "auto" for 200, or all if there are fewer; None for all.
+        penalty: λ of (λ/2) Σ w² on the weights, or a regularizer, or None.
+        dropout: the rate at which hidden units are left out, or a `Dropout`.
+        early_stopping: whether to hold a part out, and stop when its loss no longer falls.
+        validation_fraction: the part held out.
+        patience: epochs without a better loss before training stops.
         scale_targets: whether targets are scaled inside; losses that take y as it is (Poisson counts, percentages)
             need False.
+        warm_start: whether `fit` goes on from the parameters of the last one.
+        random_state: decides parameters, dropout, order and the part held out; a seed makes fits repeatable.
+        loss: another loss of numbers; None is `MeanSquaredError()`.
+        network: a layer or chain in the place of `hidden`, `activation` and `dropout`.
+        experiment: a whole `Experiment`, in the place of everything that it holds too.
 
     Attributes:
         target_mean_, target_scale_: by which targets are scaled, one a target.

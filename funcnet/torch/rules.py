@@ -44,7 +44,7 @@ def read(layer: Any, entries: StateDict) -> Any:
         entries: the module's arrays by the last parts of their names.
 
     >>> import funcnet as fn, funcnet.torch
-    >>> funcnet.torch.read.dispatch(fn.Dense) is funcnet.torch.read.dispatch(object)  # Dense has a rule, an object none
+    >>> funcnet.torch.read.dispatch(fn.Dense) is funcnet.torch.read.dispatch(object)  # an object has none
     False
 
     """

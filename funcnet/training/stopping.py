@@ -60,8 +60,8 @@ class EarlyStopping(StoppingRule):
     runs out, by the same metric.
 
     Args:
-        patience: epochs in a row without improvement, at least 1.
-        min_delta: what an improvement must exceed, in units of the metric, at least 0.
+        patience: epochs in a row without improvement.
+        min_delta: what an improvement must exceed, in units of the metric.
         metric: a column of the history, such as "validation_loss", "train_loss" or "validation_accuracy".
 
     >>> import jax.numpy as jnp, funcnet as fn
