@@ -467,7 +467,7 @@ def test_lengths_do_not_go_into_a_loss(rng):
     network = fn.Chain(fn.Embedding(6, 4), fn.Stepwise(fn.Dense(2)))
     experiment = fn.Experiment(network, fn.SoftmaxCrossEntropy(), fn.SGD(0.1), batch_size=2)
     data = (rng.integers(0, 6, (4, 5)), LENGTHS), rng.integers(0, 2, (4, 5))
-    with pytest.raises(ValueError, match="must end in an array, but its output is a pair.*lengths=False"):
+    with pytest.raises(ValueError, match=r"must end in an array, but its output is a pair.*lengths=False"):
         fn.train(experiment, data)
 
 
