@@ -101,6 +101,8 @@ def integer(
 ) -> Any:
     """Declare a field that is a whole number which may vary in a sweep, hence a leaf.
 
+    A width or another size of an array cannot be one: it is a `choice` with `at_least`.
+
     Args:
         default: the value where none is given; without one it must be given.
         at_least: the least value.

@@ -180,7 +180,10 @@ def _made(name: str, fields: dict[str, Any], origin: str) -> Any:
     if kind is None or not (is_record_class(kind) or _is_named_tuple(kind) or _is_data_class(kind)):
         module = name.partition(":")[0]
         must = f"the classes in {origin} must be imported before it is read"
-        raise_error(must, f"there is no {name.replace(':', '.')}", f"import {module}")
+        attempt = f"import {module}"
+        if module == "__main__":  # the script that wrote it, which is not the script that reads
+            attempt = "a module for that class, which both scripts import; or its definition in this script too"
+        raise_error(must, f"there is no {name.replace(':', '.')}", attempt)
     if _is_named_tuple(kind):
         if set(fields) != set(kind._fields):
             _other_fields(name, kind._fields, fields, origin)

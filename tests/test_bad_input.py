@@ -422,5 +422,25 @@ def test_a_missing_extra_is_named(monkeypatch):
         if name.split(".")[0] == "sklearn" or name.startswith("funcnet.sklearn"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "sklearn", None)  # as if it were not installed
-    with pytest.raises(ImportError, match=r'sklearn must be installed.*funcnet with its extra "sklearn"'):
+    with pytest.raises(ImportError, match=r'sklearn must.*pip install scikit-learn, or .* extra "sklearn"'):
         importlib.import_module("funcnet.sklearn")
+
+
+@fn.record
+class Widened(fn.Layer):
+    """A layer whose width is a number that a sweep may vary, and which has no backward."""
+
+    width: int = fn.integer(default=4)
+
+    def out_shape(self, in_shape):
+        return (*in_shape[:-1], self.width)
+
+
+def test_a_layer_of_one_s_own_says_what_it_lacks():
+    init = jax.jit(lambda layer: fn.Chain(layer, fn.Dense(2)).init(jax.random.key(0), (3,)))
+    with pytest.raises(TypeError, match=r"shape that Widened gives .*Try: fn\.choice\(at_least=1\)"):
+        init(Widened())
+    with pytest.raises(NotImplementedError, match="a layer must have backward, but Widened has none"):
+        Widened().backward((), (), X)
+    with pytest.raises(NotImplementedError, match="a layer must have out_shape, but Layer has none"):
+        fn.Layer().out_shape((3,))

@@ -58,6 +58,18 @@ def test_a_wrong_tree_shape_or_number_is_named(backward, words):
     assert "Traceback" not in str(report)
 
 
+def test_an_out_shape_that_does_not_hold_is_named():
+    """Whether or not the example has an axis of samples; a shape that the layer does not take says nothing."""
+    rule = Affine(_true)
+    for said in ((3,), (2, 2), ()):
+        rule.out_shape = lambda in_shape, said=said: said
+        report = check(rule, _RIGHT, _X)
+        assert bool(report) is (said == (2, 2))  # as if the two rows were one sample
+        assert report or f"out_shape((2,)) says {said}, but forward gives (2,) for such a sample" in str(report)
+    rule.out_shape = lambda in_shape: in_shape[7:8] + (1 // 0,)
+    assert check(rule, _RIGHT, _X)
+
+
 def test_saved_values_changed_in_place_are_named():
     def forward(x):
         return x * x, {"x": np.array(x)}

@@ -177,7 +177,7 @@ def test_inputs_of_other_channels_and_dtypes_are_refused_before_anything_compile
     params = layer.init(jax.random.key(0), (8, 8, 2), jnp.float32)
     with pytest.raises(ValueError, match="the last axis has 8, channels come last"):
         layer.forward(params, np.zeros((5, 2, 8, 8), np.float32))
-    with pytest.raises(ValueError, match="must have 4 axes"):
+    with pytest.raises(ValueError, match=r"must have 4 axes.*x\[None\] for a single"):
         layer.forward(params, np.zeros((8, 8, 2), np.float32))
     with pytest.raises(TypeError, match="same dtype"):
         layer.forward(params, np.zeros((5, 8, 8, 2), np.float64))

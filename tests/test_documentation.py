@@ -97,8 +97,9 @@ def test_code_of_pages_runs(page, tmp_path, monkeypatch, as_users_run_it):
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell; a page presses Ctrl-C
         signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # as for a script in that folder, which may import a module beside it
     text = (ROOT / page).read_text()
-    for name in ("sklearn", "pandas"):
+    for name in ("sklearn", "pandas", "PIL"):
         if re.search(rf"^(?:import|from) {name}\b", text, re.M):
             pytest.importorskip(name)
     if "use_cores(" not in text and page != "README.md":

@@ -331,6 +331,8 @@ def test_no_class_but_data_is_made():
     for name in ("os:system", "subprocess:Popen", "builtins:exec", "builtins:tuple", "jax:Array", "funcnet.io:save"):
         with pytest.raises(ValueError, match="must be imported before"):
             from_bytes(renamed(content, f"{__name__}:Stranger", name))
+    with pytest.raises(ValueError, match=r"no __main__\.Stranger\. Try: a module for that class, which both scripts"):
+        from_bytes(renamed(content, f"{__name__}:Stranger", "__main__:Stranger"))
 
 
 def test_records_of_other_versions():

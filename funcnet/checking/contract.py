@@ -74,7 +74,25 @@ def _check_value(programs: Programs) -> list[Breach]:
                 "among the arguments",
             )
         )
-    return breaches
+    return breaches + _shape_breaches(programs)
+
+
+def _shape_breaches(programs: Programs) -> list[Breach]:
+    """Hold what a layer says of its shape to what comes out, whether or not the example has an axis of samples."""
+    subject, y = programs.subject, programs.y_layout
+    stated: Any = getattr(subject.rule, "out_shape", None)
+    x: Any = subject.point.get("x")
+    if subject.kind != "layer" or stated is None or not hasattr(x, "shape") or len(y.shapes) != 1:
+        return []
+    said = []
+    for lead in (1, 0):
+        with contextlib.suppress(Exception):  # a shape that the layer does not take, or a stranger's own idea of one
+            said.append((lead, tuple(stated(x.shape[lead:]))))
+    if not said or any(x.shape[:lead] + shape == y.shapes[0] for lead, shape in said):
+        return []
+    lead, shape = said[0]
+    words = f"out_shape({x.shape[lead:]}) says {shape}, but forward gives {y.shapes[0][lead:]} for such a sample"
+    return [Breach("out_shape is the shape of forward", words)]
 
 
 def check_backward(programs: Programs, w: np.ndarray) -> tuple[np.ndarray | None, list[Breach]]:

@@ -85,7 +85,7 @@ def _explain(source: Records, line: int, fields: list[str], numeric: list[int], 
         try:
             number(field)
         except ValueError:
-            remedy = "features=[…] to leave that column out, or a number in its place"
+            remedy = "features=[…] to leave that column out, or scikit-learn's OneHotEncoder if it holds categories"
             if column in targets:
                 remedy = "classes=True if the column names classes, or a number in its place"
             if field.lower().lstrip("+-") in ("nan", "inf", "infinity"):

@@ -15,7 +15,7 @@ x is an array or a tree of arrays whose leading axis is the sample, of floats or
 of one sample, or a tree of shapes. Numbers that follow the data are leaves of the parameters with gradient 0.
 """
 
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -61,7 +61,7 @@ class Layer:
 
     def out_shape(self, in_shape: Any) -> Any:
         """Return the shape of one output sample."""
-        raise NotImplementedError
+        _missing(self, "out_shape")
 
     def check_input(self, samples: Any) -> None:
         """Raise unless one sample, a tree of `jax.ShapeDtypeStruct`, is what the layer takes: one array of floats.
@@ -88,11 +88,11 @@ class Layer:
 
     def forward(self, params: Any, x: Any, key: jax.Array | None = None) -> tuple[Any, Any]:
         """Return y and what `backward` needs."""
-        raise NotImplementedError
+        _missing(self, "forward")
 
     def backward(self, params: Any, saved: Any, dy: Any) -> tuple[Any, Any]:
         """Return dparams and dx; dx of whole numbers is None."""
-        raise NotImplementedError
+        _missing(self, "backward")
 
     def apply(self, params: Any, x: Any) -> Any:
         """Evaluate the layer."""
@@ -105,6 +105,11 @@ class Layer:
     def feeding(self, activation: Any) -> "Layer":
         """Return the layer with default initial values that suit the activation behind it (None for none)."""
         return self
+
+
+def _missing(layer: Layer, method: str) -> NoReturn:
+    attempt = f"def {method}(self, …) in {type(layer).__name__}"
+    raise_error(f"a layer must have {method}", f"{type(layer).__name__} has none", attempt, NotImplementedError)
 
 
 def is_shape(value: Any) -> bool:

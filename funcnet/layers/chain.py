@@ -96,7 +96,7 @@ class Chain(Layer):
         for index, layer in enumerate(self.layers):
             layers.append(as_layer(layer).feeding(self._activation_after(index)))
             shapes.append(in_shape)
-            in_shape = layers[-1].out_shape(in_shape)
+            in_shape = _known(layers[-1].out_shape(in_shape), layers[-1])
         params: list[Any] = [None] * len(layers)
         for indices in _alike(layers, shapes):
             drawn = _draw([layers[index] for index in indices], key, indices, shapes[indices[0]], dtype)
@@ -147,6 +147,14 @@ class Chain(Layer):
         """Let each layer move on the numbers that follow the data."""
         each = zip(self.layers, params, saved, strict=True)
         return tuple(as_layer(layer).refresh(own, kept) for layer, own, kept in each)
+
+
+def _known(shape: Any, layer: Layer) -> Any:
+    """Return a shape, unless a field that a sweep may vary decides on it."""
+    if any(isinstance(size, jax.core.Tracer) for size in jax.tree.leaves(shape)):
+        must = f"the shape that {layer.label} gives must not depend on a number that a sweep may vary"
+        raise_error(must, "it does", "fn.choice(at_least=1) for that field, not fn.integer()", TypeError)
+    return shape
 
 
 def _alike(layers: list[Layer], shapes: list[Any]) -> list[list[int]]:

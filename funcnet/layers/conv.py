@@ -134,7 +134,10 @@ def images(x: Any, kernel: jax.Array, groups: int, label: str, axis: int = -2) -
     if x.ndim != kernel.ndim or x.shape[-1] != channels:
         last = f"the last axis has {x.shape[-1]}, channels come last" if x.ndim == kernel.ndim else f"got {describe(x)}"
         must = f"the input of {label} must have {kernel.ndim} axes, the last of {channels} channels"
-        raise_error(must, last, "np.moveaxis(x, 1, -1) if channels come first, or parameters made for this input")
+        attempt = "np.moveaxis(x, 1, -1) if channels come first, or parameters made for this input"
+        if x.ndim < kernel.ndim:
+            attempt = "x[None] for a single sample, x[..., None] for samples without an axis of channels"
+        raise_error(must, last, attempt)
     if x.dtype != kernel.dtype:
         must, attempt = "input and kernel must have the same dtype", "x.astype(kernel.dtype)"
         raise_error(must, f"got {x.dtype} and {kernel.dtype}", attempt, TypeError)
