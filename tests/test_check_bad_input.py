@@ -61,6 +61,7 @@ def test_a_wrong_tree_shape_or_number_is_named(backward, words):
 def test_an_out_shape_that_does_not_hold_is_named():
     """Whether or not the example has an axis of samples; a shape that the layer does not take says nothing."""
     rule = Affine(_true)
+    rule.init = lambda key, in_shape, dtype=None: _RIGHT  # a layer has one
     for said in ((3,), (2, 2), ()):
         rule.out_shape = lambda in_shape, said=said: said
         report = check(rule, _RIGHT, _X)

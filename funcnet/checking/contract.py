@@ -16,6 +16,7 @@ import numpy as np
 from funcnet.checking.form import Subject, first_line, follows_data, leaves_by_path
 from funcnet.checking.layout import Layout, cast_tree, layout_of, leaf_path, wide
 from funcnet.checking.programs import Programs
+from funcnet.protocols import Layer
 
 
 class Breach(NamedTuple):
@@ -79,15 +80,13 @@ def _check_value(programs: Programs) -> list[Breach]:
 
 def _shape_breaches(programs: Programs) -> list[Breach]:
     """Hold what a layer says of its shape to what comes out, whether or not the example has an axis of samples."""
-    subject, y = programs.subject, programs.y_layout
-    stated: Any = getattr(subject.rule, "out_shape", None)
-    x: Any = subject.point.get("x")
-    if subject.kind != "layer" or stated is None or not hasattr(x, "shape") or len(y.shapes) != 1:
+    layer, x, y = programs.subject.rule, programs.subject.point.get("x"), programs.y_layout
+    if not isinstance(layer, Layer) or not isinstance(x, (np.ndarray, jax.Array)) or len(y.shapes) != 1:
         return []
     said = []
     for lead in (1, 0):
         with contextlib.suppress(Exception):  # a shape that the layer does not take, or a stranger's own idea of one
-            said.append((lead, tuple(stated(x.shape[lead:]))))
+            said.append((lead, tuple(layer.out_shape(x.shape[lead:]))))
     if not said or any(x.shape[:lead] + shape == y.shapes[0] for lead, shape in said):
         return []
     lead, shape = said[0]
