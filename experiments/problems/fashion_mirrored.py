@@ -3,13 +3,14 @@ r"""Fashion-MNIST, mirrored: three convolutions.
 [Two convolutions](convolutions.md) with batch normalisation end at 91.6 % of the test images: most of their 93,378
 numbers sit in a dense layer, and they learn the training images better than they know others. This network is changed
 where that points to. A third convolution takes the place of the hidden dense layer: 16, 32 and 64 features of 3 × 3
-pixels, batch normalisation and ReLU after each, 2 × 2 max-pooling after the first two, dropout of 0.25, and 10 logits.
+pixels, batch normalisation and ReLU after each, 2 × 2 max-pooling after the first two, dropout of 0.3, and 10 logits.
 And while it learns, each image is mirrored left to right with probability ½: a shirt stays a shirt.
 
 As there, 50,000 images to learn from, 10,000 to choose the epoch by, 10,000 to judge by, batches of 128, and Adam at
-0.002, which falls to 0 along half a cosine. The recipe was settled before any of its test accuracies was seen. One
-seed: an accuracy on 10,000 images has a standard error of 0.27 points at 92 %. Other work shared the machine, and the
-seconds below.
+0.002, which falls to 0 along half a cosine, here over twenty epochs. A first recipe, with 16, 32 and 64 features and
+twelve epochs, had 91.84 % of the test images; the widths and epochs of this one were settled by the validation images
+alone, before its test accuracy was seen. One seed: an accuracy on 10,000 images has a standard error of 0.27 points at
+92 %. Other work shared the machine, and the seconds below.
 
 The picture shows the kernels of the first layer (blue below 0, red above), and what the second and the third
 convolution make of one boot.
@@ -23,7 +24,7 @@ from experiments.problems.convolutions import as_images, panel, picture
 from experiments.problems.fashion import KINDS, images
 from experiments.study import Table
 
-WIDTHS, EPOCHS, RATE, BATCH = (16, 32, 64), 12, 0.002, 128
+WIDTHS, EPOCHS, RATE, BATCH = (24, 48, 96), 20, 0.002, 128
 BEFORE, NORMALISED = "problems/convolutions", "with batch normalisation"  # the record of two convolutions
 
 
@@ -33,7 +34,7 @@ def network(widths=WIDTHS):
     for i, width in enumerate(widths):
         layers += [fn.Conv(width, 3, bias=False), fn.BatchNorm(), fn.relu]
         layers += [fn.MaxPool(2)] if i < 2 else []
-    return fn.Chain(*layers, fn.Flatten(), fn.Dropout(0.25), fn.Dense(10))
+    return fn.Chain(*layers, fn.Flatten(), fn.Dropout(0.3), fn.Dense(10))
 
 
 def measure(small):
@@ -42,7 +43,7 @@ def measure(small):
     net, epochs = network((2, 2, 3)) if small else network(), 1 if small else EPOCHS
     falling = fn.Adam(fn.Cosine(RATE, steps=epochs * -(-len(train[0]) // BATCH)))
     experiment = fn.Experiment(net, fn.SoftmaxCrossEntropy(), falling, batch_size=BATCH, epochs=epochs)
-    run = fn.train(experiment, train, validation, progress=False)
+    run = fn.train(experiment, train, validation, progress=False, devices=None if small else jax.local_devices())
     classes = run.predict(test[0]).argmax(axis=1)
     found = {
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(run.params)),
@@ -106,12 +107,12 @@ def draw(numbers):
         axis.plot(1 + np.arange(len(curve)), 100 * np.asarray(curve), "o-", color=colour, label=name)
     axis.set(xlabel="epoch", ylabel="validation accuracy (%)", title="Fashion-MNIST, 50,000 images an epoch")
     axis.legend()
-    panel(right, "16 kernels of 3 × 3, first layer", picture(numbers["seen"]["kernels"]), (4, 4), "RdBu_r")
+    panel(right, "24 kernels of 3 × 3, first layer", picture(numbers["seen"]["kernels"]), (4, 6), "RdBu_r")
     two, three = bottom.subfigures(1, 2)
     panel(
-        two, "a boot after convolution 2: 32 maps, 14 × 14", picture(numbers["seen"]["convolution 2"]), (4, 8), "gray_r"
+        two, "a boot after convolution 2: 48 maps, 14 × 14", picture(numbers["seen"]["convolution 2"]), (6, 8), "gray_r"
     )
-    panel(three, "after convolution 3: 64 maps, 7 × 7", picture(numbers["seen"]["convolution 3"]), (8, 8), "gray_r")
+    panel(three, "after convolution 3: 96 maps, 7 × 7", picture(numbers["seen"]["convolution 3"]), (8, 12), "gray_r")
     return figure
 
 

@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from funcnet.layers.unfolding import padded, to_kernel_unfolded
+from funcnet.layers.unfolding import at_a_time, padded, part_of, starts, to_kernel_unfolded
 from funcnet.layers.windows import Windows, read
 from funcnet.spreading import shared
 
@@ -38,7 +38,7 @@ MOST_TAPS = 64  # of a depthwise kernel that is written out tap by tap
 def correlate(x: jax.Array, kernel: jax.Array, frame: Windows, groups: int) -> jax.Array:
     """Return y, of shape (samples, *places, features)."""
     if _depthwise(kernel.shape, frame, groups):
-        return _shifted(padded(x, frame), kernel, frame)
+        return _in_parts(lambda x, kernel: _shifted(padded(x, frame), kernel, frame), x, kernel, frame)
     convolve = functools.partial(
         lax.conv_general_dilated,
         window_strides=frame.stride,
@@ -55,7 +55,7 @@ def to_input(dy: jax.Array, kernel: jax.Array, frame: Windows, groups: int) -> j
     rank = len(frame.space)
     if _depthwise(kernel.shape, frame, groups):
         inward = frame._replace(stride=(1,) * rank, places=frame.space)
-        return _shifted(spread(dy, frame), _reversed(kernel), inward)
+        return _in_parts(lambda dy, kernel: _shifted(spread(dy, frame), kernel, inward), dy, _reversed(kernel), frame)
     # In a loop, a CPU convolves by hand, at a tenth of the speed, if a kernel's axes are exchanged in name alone.
     flipped = turned(kernel)
     if groups > 1:
@@ -156,6 +156,21 @@ def _shifted(padded: jax.Array, kernel: jax.Array, frame: Windows) -> jax.Array:
         seen = read(padded, tap, frame)
         terms.append(seen * jnp.broadcast_to(weight, seen.shape))
     return sum(terms[1:], terms[0])
+
+
+def _in_parts(work: Callable[..., jax.Array], batch: jax.Array, kernel: jax.Array, frame: Windows) -> jax.Array:
+    """Return work(batch, kernel), some samples at a time: of a whole batch the compiler would hold a padded copy."""
+
+    def own(samples: tuple[jax.Array], kernel: jax.Array) -> tuple[jax.Array, Any]:
+        (batch,) = samples
+        some = at_a_time(batch, math.prod(frame.space) * batch.shape[-1] * batch.dtype.itemsize // 2)
+        if some == len(batch):
+            return work(batch, kernel), ()
+        found = lax.map(lambda start: work(part_of(batch, start, some), kernel), starts(batch, some))
+        return found.reshape(len(batch), *found.shape[2:]), ()
+
+    y: jax.Array = shared(own, (batch,), kernel)[0]
+    return y
 
 
 def _tap_by_tap(x: jax.Array, dy: jax.Array, frame: Windows) -> jax.Array:

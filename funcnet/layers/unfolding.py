@@ -28,8 +28,8 @@ def correlate_unfolded(wide: jax.Array, kernel: jax.Array, frame: Windows) -> ja
     """Return y, of shape (samples, *places, features), of a padded batch."""
     features = kernel.shape[-1]
     matrix = kernel.reshape(-1, features)
-    parts = _cut(wide, _samples(wide, frame))
-    found = lax.map(lambda part: _unfolded(part, frame) @ matrix, parts)
+    some = _samples(wide, frame)
+    found = lax.map(lambda start: _unfolded(part_of(wide, start, some), frame) @ matrix, starts(wide, some))
     return found.reshape(len(wide), *frame.places, features)
 
 
@@ -44,9 +44,12 @@ def to_kernel_unfolded(x: jax.Array, dy: jax.Array, frame: Windows) -> jax.Array
 
     if some == len(x):
         return product(x, dy)
-    start = jnp.zeros((math.prod(frame.window) * x.shape[-1], features), wide)
-    parts = _cut(x, some), _cut(dy, some)
-    return lax.scan(lambda total, pair: (total + product(*pair), None), start, parts)[0]
+
+    def add(total: jax.Array, start: jax.Array) -> tuple[jax.Array, None]:
+        return total + product(part_of(x, start, some), part_of(dy, start, some)), None
+
+    nothing = jnp.zeros((math.prod(frame.window) * x.shape[-1], features), wide)
+    return lax.scan(add, nothing, starts(x, some))[0]
 
 
 def _unfolded(wide: jax.Array, frame: Windows) -> jax.Array:
@@ -55,13 +58,24 @@ def _unfolded(wide: jax.Array, frame: Windows) -> jax.Array:
 
 
 def _samples(x: jax.Array, frame: Windows) -> int:
-    """Return how many samples at a time: a divisor of the batch."""
-    one = math.prod(frame.places) * math.prod(frame.window) * x.shape[-1] * x.dtype.itemsize
+    """Return of how many samples at a time windows are laid side by side."""
+    return at_a_time(x, math.prod(frame.places) * math.prod(frame.window) * x.shape[-1] * x.dtype.itemsize)
+
+
+def at_a_time(x: jax.Array, one: int) -> int:
+    """Return how many samples at a time, a divisor of the batch, if each needs so many bytes."""
     if one * len(x) <= 2 * CACHE:
         return max(len(x), 1)  # two halves in a loop cost more than they spare
     most = max(CACHE // one, 1)
     return max(part for part in range(1, len(x) + 1) if len(x) % part == 0 and part <= most)
 
 
-def _cut(batch: jax.Array, some: int) -> jax.Array:
-    return batch.reshape(-1, some, *batch.shape[1:])
+# Not by a reshape and a loop over its first axis, of which the compiler copies the whole batch.
+def starts(batch: jax.Array, some: int) -> jax.Array:
+    """Return where each part of so many samples begins."""
+    return jnp.arange(0, len(batch), some)
+
+
+def part_of(batch: jax.Array, start: jax.Array, some: int) -> jax.Array:
+    """Return so many samples from one on."""
+    return lax.dynamic_slice_in_dim(batch, start, some)
