@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable
 
 LABELS = ("Forward", "Backward", "Proximal", "Refresh", "Recurrence", "Formula", "Value", "Norm", "Computed as")
-LABELS += ("Sequence", "Product", "RandomShift", "RandomFlip")
+LABELS += ("Minimised", "Sequence", "Product", "RandomShift", "RandomFlip")
 FUNCTIONS = re.findall("[a-z]+", "log exp tanh sin cos max min mean sign softmax clip prox erf erfc dvalue")
 WORDS = re.findall(
     "[a-z]+",

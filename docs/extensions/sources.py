@@ -120,7 +120,7 @@ class Names(SphinxPostTransform):
         objects = self.env.domains["py"].objects  # type: ignore[attr-defined]
         by_name: dict[str, list[Any]] = {}
         for name, entry in objects.items():
-            if entry.objtype in ("class", "exception") or entry.docname == self.env.docname:
+            if not entry.aliased and (entry.objtype in ("class", "exception") or entry.docname == self.env.docname):
                 by_name.setdefault(name.rpartition(".")[2], []).append(entry)
         for node in list(self.document.findall(nodes.literal)):
             match = re.fullmatch(r"(fn\.|funcnet\.)?([A-Za-z][\w.]*)(\(.*\))?", node.astext(), re.S)

@@ -1,7 +1,7 @@
 r"""Logistic regression for two classes or more, with L1 and L2, along a path of penalties.
 
-    minimise   1/Σsᵢ Σᵢ sᵢ (log Σₖ exp zᵢₖ − zᵢ,yᵢ) + λ Σₖ (ratio ‖wₖ‖₁ + (1 − ratio)/2 ‖wₖ‖²)
-    with       zᵢₖ = w₀ₖ + xᵢᵀwₖ
+Minimised  1/(Σᵢ sᵢ) Σᵢ sᵢ (log Σₖ e^(zᵢₖ) − Σₖ Yᵢₖ zᵢₖ) + λ Σₖ (r ‖wₖ‖₁ + (1 − r)/2 ‖wₖ‖²)
+With       zᵢₖ = w₀ₖ + xᵢᵀ wₖ; Y holds the labels as 0 and 1, r is the ratio, `l1_ratio`.
 
 Intercepts are not penalised. Of two classes, class 0 has zᵢ₀ = 0 and class 1 alone has coefficients, which is
 the sigmoid; of more, each class has its own. scikit-learn's LogisticRegression minimises C Σᵢ sᵢ(…) + ratio
@@ -9,18 +9,18 @@ the sigmoid; of more, each class has its own. scikit-learn's LogisticRegression 
 coefficients of a feature may share a constant at no cost, if none of the middle ones is 0: then probabilities
 and the objective are unique, and coefficients are not.
 
-Derivation. With P = softmax(z) and Y the labels as 0 and 1, ∂/∂zᵢₖ of the first term is −ρᵢₖ, ρᵢₖ = sᵢ(Yᵢₖ −
+Derivation. With P = softmax(z), ∂/∂zᵢₖ of the first term is −ρᵢₖ, ρᵢₖ = sᵢ(Yᵢₖ −
 Pᵢₖ), and ∂²/∂zᵢₖ² is hᵢₖ = sᵢPᵢₖ(1 − Pᵢₖ). About the current w of class k this gives the quadratic
 
     −ρₖᵀdz + ½ dzᵀdiag(hₖ)dz + penalty(w + d),     dz = X d + db
 
-whose intercept db is eliminated (see `dense` and `sparse`), and which `descent` minimises. The step to its minimum
-lowers the objective f, at a rate of at least Δ = −ρᵀdz + penalty(w + d) − penalty(w) ≤ 0 at its start, so halving it
-until f(step) ≤ f + 0.01 Δ ends. (A few units of rounding are granted: close to the minimum f cannot tell a good step
-from a bad one, while the gap still can.) Classes take turns; the shape of a quadratic is fresh each time, which
-converges fast where the bound h ≤ ¼ would be cheap and slow.
+whose intercept db is eliminated (`linear/dense.py`, `linear/sparse.py`), and which `linear/descent.py` minimises. The
+step to its minimum lowers the objective f, at a rate of at least Δ = −ρᵀdz + penalty(w + d) − penalty(w) ≤ 0 at its
+start, so halving it until f(step) ≤ f + 0.01 Δ ends. (A few units of rounding are granted: close to the minimum f
+cannot tell a good step from a bad one, while the gap still can.) Classes take turns; the shape of a quadratic is fresh
+each time, which converges fast where the bound h ≤ ¼ would be cheap and slow.
 
-A working set holds features with |xⱼᵀρₖ| > t for some k (entered and checked as in `least_squares`).
+A working set holds features with |xⱼᵀρₖ| > t for some k (entered and checked as in `linear/least_squares.py`).
 Before each look at the gap, the intercepts alone go to their joint optimum, as the gap needs (see `gap`), by
 Newton steps on the matrix Σᵢ sᵢ(diag Pᵢ − PᵢPᵢᵀ); of several classes it is singular along (1, …, 1), which
 changes no P: intercepts have sum 0. With L2 alone the coefficients of a feature have sum 0 at the optimum, and so they

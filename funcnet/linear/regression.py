@@ -1,6 +1,7 @@
 r"""Lasso, ridge and elastic net, for one penalty or a path of them.
 
-    minimise over w and w₀   1/(2 Σsᵢ) Σᵢ sᵢ (yᵢ − w₀ − xᵢᵀw)² + λ (ratio ‖w‖₁ + (1 − ratio)/2 ‖w‖²)
+Minimised  1/(2 Σᵢ sᵢ) Σᵢ sᵢ (yᵢ − w₀ − xᵢᵀ w)² + λ (r ‖w‖₁ + (1 − r)/2 ‖w‖²)
+Over       w and w₀; r is the ratio, `l1_ratio`.
 
 scikit-learn's objective: λ is the `alpha` of its Lasso (ratio 1) and ElasticNet, and α = n λ for its Ridge
 (ratio 0), which does not divide by n. The intercept w₀ is not penalised. With `standardize`, xᵢ stands for

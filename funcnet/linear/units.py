@@ -7,8 +7,9 @@ caller's program is not touched, and results are NumPy arrays in the dtype of x.
 Squares of 1e-200 are 0 in float64, and then any model looks like the best. So column j is divided by 2^eⱼ and y by
 2^f, such that the largest number of each is between ½ and 1. That is exact, and so is the way back:
 
-    xᵢⱼ = 2^eⱼ x'ᵢⱼ,  yᵢ = 2^f y'ᵢ,  wⱼ = 2^(f−eⱼ) w'ⱼ
-    P/2^2f = ½ Σ sᵢ(y'ᵢ − x'ᵢᵀw')² + Σⱼ tⱼ|w'ⱼ| + ½ uⱼw'ⱼ²,   tⱼ = λ₁ 2^(−f−eⱼ),  uⱼ = λ₂ 2^(−2eⱼ)
+Formula    xᵢⱼ = 2^(eⱼ) x′ᵢⱼ,   yᵢ = 2^f y′ᵢ,   wⱼ = 2^(f − eⱼ) w′ⱼ
+           P/2^(2 f) = ½ Σᵢ sᵢ (y′ᵢ − x′ᵢᵀ w′)² + Σⱼ (tⱼ |w′ⱼ| + ½ uⱼ w′ⱼ²)
+           tⱼ = λ₁ 2^(−f − eⱼ),   uⱼ = λ₂ 2^(−2 eⱼ)
 
 Results do not depend on units: x times 2^k gives the coefficients times 2^−k, bit for bit, if penalties follow. When
 standardising, the penalty is on σⱼwⱼ, which knows no eⱼ: t = λ₁ 2^−f, u = λ₂. Classes have f = 0.
