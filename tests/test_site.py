@@ -145,6 +145,7 @@ def test_formulas_are_set():
     assert "&#x0002B;&#x0003D;</mo>" in mathml("c += d")
     assert 'lspace="0.1em" rspace="0.1em"' in mathml("a / b")
     assert "&#x0223C;" in mathml(r"r \sim B")
+    assert 'form="prefix"' in mathml(r"\lbrace -1 \rbrace")
     assert '<msub><mrow><mi>t</mi><mi class="prime">&#x02032;</mi></mrow><mi>k</mi></msub>' in mathml("t'_k")
 
 

@@ -45,6 +45,7 @@ def mathml(latex: str, display: str = "inline") -> str:
     # A name such as max is no operator with room around it, nor is ∞; ~ is a relation, and has room.
     made = re.sub(r"<mo>([A-Za-z]{2,}|&#x0221E;)</mo>", r"<mi>\1</mi>", made)
     made = made.replace("<mi>&#x0007E;</mi>", "<mo>&#x0223C;</mo>")
+    made = re.sub("<mi>(&#x0007[BD];)</mi>", r'<mo stretchy="false">\1</mo>', made)  # \lbrace is no letter
     made = SIGN.sub(r'\1<mo form="prefix">\2</mo>', made)
     made = PLUS_IS.sub('<mo lspace="0.28em" rspace="0.28em">&#x0002B;&#x0003D;</mo>', made)
     made = SLASH.sub(r'<mo lspace="0.1em" rspace="0.1em">\1</mo>', made)
