@@ -42,6 +42,7 @@ class Chunk:
     trials: list[Trial]
     state: State  # on the devices, or on the host while parked
     epoch: int
+    experiment: Experiment | None = None  # of all lanes, where it has been made
 
 
 def groups(trials: Sequence[Trial], own_order: bool) -> list[list[Trial]]:

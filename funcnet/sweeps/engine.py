@@ -92,7 +92,8 @@ class Engine:
             return self._unpark(max(full))
         if self.waiting:
             trials = [self.waiting.popleft() for _ in range(min(width, len(self.waiting)))]
-            return Chunk(trials, self.programs.begin(self._experiment(trials), self.data, self.options.start), 0)
+            together = self._experiment(trials)
+            return Chunk(trials, self.programs.begin(together, self.data, self.options.start), 0, together)
         return self._unpark(min(sizes)) if sizes else None
 
     def _unpark(self, epoch: int) -> Chunk:
@@ -122,7 +123,7 @@ class Engine:
     def _run(self, chunk: Chunk, target: int) -> None:
         """Run a chunk until all its trials have ended, stand at the target, or leave too many lanes idle."""
         width, count = self.programs.width, len(chunk.trials)
-        experiment = self._experiment(chunk.trials)
+        experiment = chunk.experiment or self._experiment(chunk.trials)
         limits = experiment.epochs
         going = list(range(count))
         while True:

@@ -17,6 +17,7 @@ class SweepProgress(StatusLine):
         super().__init__(stream, enabled)
         self.total, self.epochs, self.metric = total, max(epochs, 1), metric
         self.done, self.walked, self.skipped, self.failed, self.best = 0, 0, 0, 0, float("nan")
+        self._better = np.fmin if lower_is_better(metric) else np.fmax
 
     def skip(self, rows: int) -> None:
         """Count rows that the store had already."""
@@ -30,8 +31,7 @@ class SweepProgress(StatusLine):
             self.done += 1
             self.failed += trial.stopped == "diverged"
             value = trial.metrics.get(self.metric, float("nan"))
-            better = np.fmin if lower_is_better(self.metric) else np.fmax
-            self.best = float(better(self.best, value)) if trial.stopped != "diverged" else self.best
+            self.best = float(self._better(self.best, value)) if trial.stopped != "diverged" else self.best
         self.show()
 
     def line(self) -> str:
