@@ -2,7 +2,7 @@ r"""Fashion-MNIST, mirrored: three convolutions.
 
 [Two convolutions](convolutions.md) with batch normalisation end at 91.6 % of the test images: most of their 93,378
 numbers sit in a dense layer, and they learn the training images better than they know others. This network is changed
-where that points to. A third convolution takes the place of the hidden dense layer: 16, 32 and 64 features of 3 × 3
+where that points to. A third convolution takes the place of the hidden dense layer: 24, 48 and 96 features of 3 × 3
 pixels, batch normalisation and ReLU after each, 2 × 2 max-pooling after the first two, dropout of 0.3, and 10 logits.
 And while it learns, each image is mirrored left to right with probability ½: a shirt stays a shirt.
 
