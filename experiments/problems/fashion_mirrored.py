@@ -106,6 +106,7 @@ def draw(numbers):
     for colour, (name, curve) in zip(COLOURS[1:], curves.items(), strict=False):
         axis.plot(1 + np.arange(len(curve)), 100 * np.asarray(curve), "o-", color=colour, label=name)
     axis.set(xlabel="epoch", ylabel="validation accuracy (%)", title="Fashion-MNIST, 50,000 images an epoch")
+    axis.set_xticks(range(2, EPOCHS + 1, 2))
     axis.legend()
     panel(right, "24 kernels of 3 × 3, first layer", picture(numbers["seen"]["kernels"]), (4, 6), "RdBu_r")
     two, three = bottom.subfigures(1, 2)
