@@ -23,7 +23,6 @@ from experiments.study import Table
 WIDTHS, HIDDEN, EPOCHS, RATE, BATCH = (16, 32), 56, 12, 0.002, 128
 NAMES = ("two convolutions", "with batch normalisation")
 DENSE = "problems/fashion"  # the record of the dense network, for comparison
-MIRRORED = "problems/fashion_mirrored"  # that of three convolutions
 
 
 def network(normalised, widths=WIDTHS, hidden=HIDDEN):
@@ -149,7 +148,7 @@ def verdict(numbers):
     from experiments.study import record_of
 
     plain, normal = (100 * numbers[name]["accuracy"] for name in NAMES)
-    dense, mirrored = record_of(DENSE)["full"], record_of(MIRRORED)["full"]
+    dense, mirrored = record_of(DENSE)["full"], record_of("problems/fashion_mirrored")["full"]
     flat, shirts = 100 * np.mean(dense["accuracy"]), np.asarray(dense["confusion"])[6, 6] / 10
     assert min(plain, normal) > 91
     # Two standard errors of a difference of two accuracies on 10,000 images.
