@@ -163,7 +163,8 @@ def _in_parts(work: Callable[..., jax.Array], batch: jax.Array, kernel: jax.Arra
 
     def own(samples: tuple[jax.Array], kernel: jax.Array) -> tuple[jax.Array, Any]:
         (batch,) = samples
-        some = at_a_time(batch, math.prod(frame.space) * batch.shape[-1] * batch.dtype.itemsize // 2)
+        half = math.prod(frame.space) * batch.shape[-1] * batch.dtype.itemsize // 2  # longer parts share cores
+        some = at_a_time(batch, half)
         if some == len(batch):
             return work(batch, kernel), ()
         found = lax.map(lambda start: work(part_of(batch, start, some), kernel), starts(batch, some))

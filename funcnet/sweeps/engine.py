@@ -123,7 +123,7 @@ class Engine:
     def _run(self, chunk: Chunk, target: int) -> None:
         """Run a chunk until all its trials have ended, stand at the target, or leave too many lanes idle."""
         width, count = self.programs.width, len(chunk.trials)
-        experiment = chunk.experiment or self._experiment(chunk.trials)
+        experiment = self._experiment(chunk.trials) if chunk.experiment is None else chunk.experiment
         limits = experiment.epochs
         going = list(range(count))
         while True:
