@@ -147,7 +147,7 @@ def test_a_signal_ends_threads_promptly(number, tmp_path, monkeypatch):
 
 def test_workers_follow_the_precision_of_the_sweep():
     """A part computed by a process in 32 bits has the rows of this one, in which reals have 64."""
-    trials = [Trial.of(trial) for trial in TRIALS[:2]]
+    trials = Trial.of(TRIALS[:2])
     arrays = jax.tree.map(np.asarray, checked_data([BASE], TRAIN, VALIDATION, TEST, None))
     with jax.enable_x64(False):
         found = run_part(TRIALS[:2], arrays, {"lanes": 4}, True)

@@ -14,7 +14,7 @@ from test_sweep import BASE, TEST, TRAIN, VALIDATION, fingerprints, sweep
 
 import funcnet as fn
 from funcnet.sweeps.store import Store
-from funcnet.training.describe import describe_experiment, experiment_of
+from funcnet.training.describe import describe_experiment, experiment_of, hashes, hashes_of
 
 TRIALS = [fn.replace(BASE, {"seed": i, "optimizer.learning_rate": 0.25 * (i + 1)}) for i in range(3)]
 
@@ -75,6 +75,18 @@ def test_descriptions_lead_back_to_experiments():
         np.testing.assert_array_equal(mine, theirs)
     constant = fn.replace(BASE, {"optimizer.learning_rate": fn.Constant(0.25)})
     assert experiment_of(describe_experiment(constant)) == constant
+
+
+def test_hashes_do_not_change():
+    """By them a store of an earlier version knows its trials; many at once have the same as one."""
+    trial = fn.Experiment(fn.mlp(8, 3), fn.SoftmaxCrossEntropy(), fn.SGD(0.1), epochs=7)
+    noted = ("23acbf8143e8cb55ae1ac4c8c57975c3", "e12202323d1302337060a48bbd7b7c44")
+    with jax.enable_x64(False):
+        assert hashes(describe_experiment(trial)) == noted
+    choices = {"optimizer.learning_rate": [0.1, 0.2], "seed": range(3), "epochs": [7, 9]}
+    trials = fn.grid(trial, choices | {"loss.label_smoothing": [0.0, 0.5]})
+    together = [trial, *trials]
+    assert list(hashes_of(together)) == [hashes(describe_experiment(one)) for one in together]
 
 
 def test_fields_that_are_younger_than_a_store_have_their_defaults():

@@ -545,7 +545,7 @@ def test_the_plan_of_one_run_is_what_train_then_does():
 
 
 MEMORY = """
-import re
+import re, sys
 import numpy as np
 import funcnet as fn
 
@@ -560,7 +560,7 @@ rng = np.random.default_rng(0)
 train = rng.standard_normal((256, 784)).astype(np.float32), rng.integers(0, 10, 256).astype(np.int32)
 base = fn.Experiment(fn.mlp(768, 10), fn.SoftmaxCrossEntropy(), fn.Adam(), batch_size=64, epochs=1)
 fn.sweep([fn.replace(base, {"network": fn.mlp(8, 10)})], train, progress=False)
-trials = fn.grid(base, {"seed": range(32)})
+trials = fn.grid(base, {"seed": range(int(sys.argv[1]))})
 before = memory("VmRSS")
 fn.sweep(trials, train, lanes=16, progress=False, keep="metrics")
 print(memory("VmHWM") - before, fn.plan(trials, train, lanes=16).bytes)
@@ -569,12 +569,12 @@ print(memory("VmHWM") - before, fn.plan(trials, train, lanes=16).bytes)
 
 @pytest.mark.every
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="measures memory as Linux reports it")
-def test_the_plan_predicts_memory():
-    """The bytes that a plan predicts are within 25 % of what a sweep of its own process then takes."""
+@pytest.mark.parametrize("trials", [32, 96])
+def test_the_plan_predicts_memory(trials):
+    """The bytes that a plan predicts are within 25 % of what a sweep then takes, of one chunk and of several."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("XLA_", "JAX_"))}
-    measured, predicted = map(
-        int, subprocess.check_output([sys.executable, "-c", MEMORY], env=environment).split()[-2:]
-    )
+    words = [sys.executable, "-c", MEMORY, str(trials)]
+    measured, predicted = map(int, subprocess.check_output(words, env=environment).split()[-2:])
     assert 0.75 <= predicted / measured <= 1.25, (predicted, measured)
 
 

@@ -10,6 +10,7 @@ from funcnet.errors import describe, raise_error, shown, whole_number
 from funcnet.layers.base import samples_of
 from funcnet.records import canonical, replace
 from funcnet.results.varying import judged_apart
+from funcnet.sweeps.chunks import kind_of
 from funcnet.sweeps.devices import checked_devices
 from funcnet.sweeps.halving import Halving
 from funcnet.training.checkpoints import starting
@@ -89,8 +90,7 @@ def checked_data(
     """Check every structure against the data, once each, and the held-out set; return them as arrays."""
     data, tested, seen = None, None, set()
     for number, experiment in enumerate(experiments):
-        leaves, structure = jax.tree.flatten(experiment)
-        if (kind := (structure, tuple(map(np.shape, leaves)))) in seen:
+        if (kind := kind_of(experiment)) in seen:
             continue
         seen.add(kind)
         try:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from funcnet.training.describe import describe_experiment, hashes
+from funcnet.training.describe import hashes_of
 from funcnet.training.experiment import Experiment
 from funcnet.training.state import State
 
@@ -24,10 +24,10 @@ class Trial:
     seconds: float = 0.0
 
     @classmethod
-    def of(cls, experiment: Experiment) -> "Trial":
-        """Describe an experiment and hash it."""
+    def of(cls, experiments: Sequence[Experiment]) -> "list[Trial]":
+        """Describe experiments and hash them."""
         # The description is made anew when the trial has ended: kept for all, it would be most of the memory.
-        return cls(experiment, *hashes(describe_experiment(experiment)))
+        return [cls(experiment, *found) for experiment, found in zip(experiments, hashes_of(experiments), strict=True)]
 
     def column(self, name: str) -> np.ndarray:
         """Return a column of the history as far as it goes."""
@@ -49,10 +49,15 @@ def groups(trials: Sequence[Trial], own_order: bool) -> list[list[Trial]]:
     """Group trials by program, and by the order of the samples that they share; in the order of their first trial."""
     found: dict[Any, list[Trial]] = {}
     for trial in trials:
-        shapes = tuple(np.shape(leaf) for leaf in jax.tree.leaves(trial.experiment))
         seed = None if own_order else int(trial.experiment.data_seed)
-        found.setdefault((jax.tree.structure(trial.experiment), shapes, seed), []).append(trial)
+        found.setdefault((kind_of(trial.experiment), seed), []).append(trial)
     return list(found.values())
+
+
+def kind_of(experiment: Experiment) -> Any:
+    """Return what experiments have in common that run in one program: the structure, and the shapes of the numbers."""
+    leaves, structure = jax.tree.flatten(experiment)
+    return structure, tuple(getattr(leaf, "shape", ()) for leaf in leaves)
 
 
 def rows_of(leaf: Any, index: Any) -> Any:

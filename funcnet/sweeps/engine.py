@@ -7,12 +7,15 @@ trials at one epoch is full, it takes the lanes again. Nothing compiles on the w
 Which chunk is next decides how much is parked: a full one at the latest epoch; else new trials; and when there are no
 new ones, the parked ones at the earliest epoch, so that they catch up with others. At most one incomplete chunk is
 parked at each epoch at which a segment may end.
+
+Two chunks are under way in turn: while the devices compute a segment of one, the host reads, parks and hands on what
+the segment of the other found.
 """
 
 import dataclasses
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -28,6 +31,7 @@ from funcnet.training.steps import begin
 from funcnet.trees import default_real
 
 SEGMENT_SECONDS = 1.0  # how long the host waits for a segment before it looks again
+UNDER_WAY = 2  # chunks: the devices compute one while the host reads the other
 
 
 @dataclasses.dataclass
@@ -66,6 +70,7 @@ class Engine:
         self.waiting = deque(trials)
         self.parked: dict[int, list[Chunk]] = {}
         self._seconds_an_epoch: float | None = None
+        self._read = 0.0  # when the last segment was there
         # Processes that work together must not take their decisions by the clock.
         self._in_step = spans_processes(devices)
         if not self._in_step:
@@ -81,10 +86,19 @@ class Engine:
     def advance(self, target: int | None = None) -> None:
         """Run every trial until it has ended or stands at `target` epochs."""
         last = NEVER if target is None else target
-        while (chunk := self._next(last)) is not None:
-            self._run(chunk, last)
+        under_way: deque[Iterator[None]] = deque()
+        while True:
+            while len(under_way) < UNDER_WAY and (chunk := self._next(last, not under_way)) is not None:
+                run = self._run(chunk, last)
+                next(run)
+                under_way.append(run)
+            if not under_way:
+                return
+            run = under_way.popleft()
+            if next(run, self) is not self:
+                under_way.append(run)
 
-    def _next(self, target: int) -> Chunk | None:
+    def _next(self, target: int, alone: bool) -> Chunk | None:
         width = self.programs.width
         sizes = {epoch: sum(len(c.trials) for c in chunks) for epoch, chunks in self.parked.items() if epoch < target}
         full = [epoch for epoch, size in sizes.items() if size >= width]
@@ -92,9 +106,10 @@ class Engine:
             return self._unpark(max(full))
         if self.waiting:
             trials = [self.waiting.popleft() for _ in range(min(width, len(self.waiting)))]
-            together = self._experiment(trials)
+            together = self.together(trials)
             return Chunk(trials, self.programs.begin(together, self.data, self.options.start), 0, together)
-        return self._unpark(min(sizes)) if sizes else None
+        # A chunk under way may yet park trials that fill this one.
+        return self._unpark(min(sizes)) if sizes and alone else None
 
     def _unpark(self, epoch: int) -> Chunk:
         chunks, width = self.parked.pop(epoch), self.programs.width
@@ -111,33 +126,43 @@ class Engine:
         state = jax.tree.map(lambda leaf: rows_of(to_host(leaf), index), chunk.state)
         self.parked.setdefault(chunk.epoch, []).append(Chunk([chunk.trials[i] for i in lanes], state, chunk.epoch))
 
-    def _experiment(self, trials: Sequence[Trial]) -> Experiment:
+    def together(self, trials: Sequence[Trial]) -> Experiment:
+        """Return one experiment of all lanes; those without a trial never run."""
         padding = self.programs.width - len(trials)
         experiments = [trial.experiment for trial in trials]
         together = stack(experiments + experiments[:1] * padding, self.options.own_order)
-        together.epochs[len(trials) :] = 0  # lanes without a trial never run
+        together.epochs[len(trials) :] = 0
         return together
 
     # -- segments ------------------------------------------------------------------------------------
 
-    def _run(self, chunk: Chunk, target: int) -> None:
-        """Run a chunk until all its trials have ended, stand at the target, or leave too many lanes idle."""
+    def _run(self, chunk: Chunk, target: int) -> Iterator[None]:
+        """Run a chunk until all its trials have ended, stand at the target, or leave too many lanes idle.
+
+        It yields wherever the devices have been sent something that the host must wait for.
+        """
         width, count = self.programs.width, len(chunk.trials)
-        experiment = self._experiment(chunk.trials) if chunk.experiment is None else chunk.experiment
+        experiment = self.together(chunk.trials) if chunk.experiment is None else chunk.experiment
         limits = experiment.epochs
         going = list(range(count))
         while True:
             until = min(chunk.epoch + self._segment(), target, int(limits[going].max()))
-            start = time.perf_counter()
+            sent = time.perf_counter()
             state, ran = self.programs.advance(experiment, chunk.state, self.data, np.int32(until))
+            yield
             ran, reason = to_host(ran), to_host(state.reason)
-            seconds = time.perf_counter() - start
+            # Until the other chunk's segment was there, the devices were that one's.
+            seconds = time.perf_counter() - max(sent, self._read)
+            self._read = time.perf_counter()
             self._seconds_an_epoch = seconds / max(until - chunk.epoch, 1)
             self._note(chunk, going, state, ran, seconds / len(going))
             chunk.state, chunk.epoch = state, until
             ended = [i for i in going if reason[i] != 0 or chunk.trials[i].epochs >= limits[i]]
             going = [i for i in going if i not in set(ended)]
-            self.finish(chunk, ended, experiment)
+            tested = self._tested(chunk, experiment) if ended else {}
+            if tested:
+                yield
+            self.finish(chunk, ended, tested)
             if self.options.interrupted():
                 raise Interrupted
             if not going:
@@ -169,16 +194,20 @@ class Engine:
 
     # -- ends ----------------------------------------------------------------------------------------
 
-    def finish(self, chunk: Chunk, lanes: Sequence[int], experiment: Any = None, stopped: str | None = None) -> None:
+    def _tested(self, chunk: Chunk, experiment: Experiment | None = None) -> dict[str, Any]:
+        """Measure the best parameters of all lanes on the test set, if there is one."""
+        if self.test is None:
+            return {}
+        experiment = self.together(chunk.trials) if experiment is None else experiment
+        measured: dict[str, Any] = self.programs.measure(experiment, chunk.state.best_params, self.test)
+        return measured
+
+    def finish(self, chunk: Chunk, lanes: Sequence[int], tested: dict[str, Any], stopped: str | None = None) -> None:
         """Hand on the trials of some lanes, which have ended."""
         if not lanes:
             return
-        state, tested = chunk.state, {}
-        if self.test is not None:
-            experiment = self._experiment(chunk.trials) if experiment is None else experiment
-            tested = self.programs.measure(experiment, state.best_params, self.test)
-            tested = {f"test_{name}": to_host(column) for name, column in tested.items()}
-        index = np.asarray(lanes)
+        state, index = chunk.state, np.asarray(lanes)
+        tested = {f"test_{name}": to_host(column) for name, column in tested.items()}
         params = jax.tree.map(lambda leaf: to_host(leaf)[index], state.best_params)
         reason, best = to_host(state.reason), to_host(state.best_epoch)
         bad = to_host(state.first_bad_step)
@@ -226,8 +255,7 @@ class Engine:
             leave = [i for i, trial in enumerate(chunk.trials) if trial.key not in keys]
             if leave:
                 full = Chunk(chunk.trials, gathered([chunk.state], self.programs.width), epoch)
-                for start in range(0, len(leave), self.programs.width):
-                    self.finish(full, leave[start : start + self.programs.width], stopped="halved")
+                self.finish(full, leave, self._tested(full), stopped="halved")
             if stay:
                 self.park(chunk, stay)
 
@@ -235,29 +263,11 @@ class Engine:
         """Compile, by running no epoch."""
         if not self.waiting:
             return
-        experiment = self._experiment(list(self.waiting)[: self.programs.width])
+        experiment = self.together(list(self.waiting)[: self.programs.width])
         state = self.programs.begin(experiment, self.data, self.options.start)
         state, _ = self.programs.advance(experiment, state, self.data, np.int32(0))
         if self.test is not None:
             self.programs.measure(experiment, state.best_params, self.test)
-
-    def calibrate(self) -> tuple[int, float, float]:
-        """Compile; return the bytes of the program on all devices, seconds to compile, and seconds for an epoch."""
-        trials = list(self.waiting)[: self.programs.width]
-        experiment = self._experiment(trials)
-        experiment.epochs[:] = NEVER
-        started = time.perf_counter()
-        state = self.programs.begin(experiment, self.data, self.options.start)
-        arguments = (experiment, state, self.data, np.int32(0))
-        analysis = self.programs.advance.lower(*arguments).compile().memory_analysis()
-        state, _ = jax.block_until_ready(self.programs.advance(*arguments))
-        compiled = time.perf_counter()
-        jax.block_until_ready(self.programs.advance(experiment, state, self.data, np.int32(1)))
-        ended = time.perf_counter()
-        parts = ("argument", "output", "temp", "alias")
-        sizes = {part: getattr(analysis, f"{part}_size_in_bytes", 0) for part in parts}
-        size = sizes["argument"] + sizes["output"] + sizes["temp"] - sizes["alias"]
-        return size * self.programs.width // max(self.programs.lanes, 1), compiled - started, ended - compiled
 
     def resume(self, trial: Trial, leaves: dict[str, np.ndarray], curves: dict[str, np.ndarray], epochs: int) -> None:
         """Let a trial go on from a state that was kept."""

@@ -8,6 +8,7 @@ and run for one epoch with a full set of lanes; the sweep then finds it compiled
 
 import dataclasses
 import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,12 +17,13 @@ import numpy as np
 
 from funcnet.caching import keep_programs
 from funcnet.sweeps.checks import Job, checked_job
-from funcnet.sweeps.chunks import Trial, groups
+from funcnet.sweeps.chunks import Trial, groups, kind_of
 from funcnet.sweeps.devices import idle_cores_hint
-from funcnet.sweeps.engine import Engine, Options
+from funcnet.sweeps.engine import UNDER_WAY, Engine, Options
 from funcnet.sweeps.plans import Plan, Program
 from funcnet.sweeps.single import flops_an_epoch, name, plan_run
 from funcnet.training.experiment import Experiment
+from funcnet.training.state import NEVER
 from funcnet.training.steps import begin
 
 
@@ -68,11 +70,11 @@ def plan(
         return plan_run(experiments, train, validation, devices, calibrate)
     flags, counts = {"calibrate": calibrate, "own_order": own_order}, {"lanes": lanes}
     job = checked_job(experiments, (train, validation, test), devices, flags=flags, counts=counts)
-    every = {trial.key: trial for trial in map(Trial.of, job.given)}
+    every = {trial.key: trial for trial in Trial.of(job.given)}
     found: dict[Any, list[Program]] = {}
     options = Options(own_order=own_order, lanes=lanes)
     for group in groups(list(every.values()), own_order):
-        kind = (jax.tree.structure(group[0].experiment), tuple(map(np.shape, jax.tree.leaves(group[0].experiment))))
+        kind = kind_of(group[0].experiment)
         known = found.get(kind, [None])[0]
         found.setdefault(kind, []).append(_program(group, job, options, calibrate, known))
     programs = tuple(_together(parts) for parts in found.values())
@@ -95,7 +97,7 @@ def _program(group: list[Trial], job: Job, options: Options, calibrate: bool, kn
         compiling, running = 0.0, known.seconds / max(known.chunks * known.epochs, 1) * chunks * max(epochs)
         needed = known.bytes
     elif calibrate:
-        needed, compiling, an_epoch = engine.calibrate()
+        needed, compiling, an_epoch = _calibrated(engine)
         needed += held
         running = an_epoch * sum(max(epochs[i : i + width]) for i in range(0, len(epochs), width))
     flops = flops_an_epoch(example, job.data) * sum(epochs)
@@ -113,3 +115,24 @@ def _together(parts: list[Program]) -> Program:
         flops=sum(p.flops for p in parts),
         seconds=sum(p.seconds for p in parts),
     )
+
+
+def _calibrated(engine: Engine) -> tuple[int, float, float]:
+    """Compile; return the bytes of the program on all devices, seconds to compile, and seconds for an epoch."""
+    programs, data = engine.programs, engine.data
+    experiment = engine.together(list(engine.waiting)[: programs.width])
+    experiment.epochs[:] = NEVER
+    started = time.perf_counter()
+    state = programs.begin(experiment, data, engine.options.start)
+    arguments = (experiment, state, data, np.int32(0))
+    analysis = programs.advance.lower(*arguments).compile().memory_analysis()
+    state, _ = jax.block_until_ready(programs.advance(*arguments))
+    compiled = time.perf_counter()
+    jax.block_until_ready(programs.advance(experiment, state, data, np.int32(1)))
+    ended = time.perf_counter()
+    parts = ("argument", "output", "temp", "alias")
+    sizes = {part: getattr(analysis, f"{part}_size_in_bytes", 0) for part in parts}
+    # The states of further chunks under way lie beside that of the first.
+    beside = min(UNDER_WAY, -(-len(engine.waiting) // programs.width)) - 1
+    size = sizes["argument"] + (1 + beside) * sizes["output"] + sizes["temp"] - sizes["alias"]
+    return size * programs.width // max(programs.lanes, 1), compiled - started, ended - compiled

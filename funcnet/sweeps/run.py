@@ -130,7 +130,7 @@ def sweep(
     sets = train, validation, test
     job = checked_job(experiments, sets, devices, halving=halving, keep=keep, flags=flags, counts=counts, start=start)
     _check_elsewhere(executor, halving, timeout)
-    every = [Trial.of(experiment) for experiment in job.given]
+    every = Trial.of(job.given)
     keys = [trial.key for trial in every]
     context = "" if halving is None else _context(halving, keys)
     together = spans_processes(job.devices)

@@ -121,7 +121,7 @@ def run_part(
         data, test = jax.tree.map(jnp.asarray, arrays)
         found: list[Finished] = []
         options = Options(**plain, interrupted=interrupted)
-        trials = [Trial.of(experiment) for experiment in part]
+        trials = Trial.of(part)
         Engine(trials, data, test, tuple(jax.local_devices()), options, found.extend).advance()
         return found
 

@@ -2,7 +2,8 @@ r"""Experiments in words: a readable form in JSON, and the hashes by which a sto
 
 describe_experiment   records as {"kind": name, field: …}, the rest as JSON has it
 experiment_of         the way back; experiments_of for many that have parts in common
-hashes                of everything that decides the outcome of a trial, and of the same without `epochs`
+hashes                of everything that decides the outcome of a trial, and of the same without `epochs`; hashes_of
+                      for many experiments
 data_hash             of shapes, dtypes and bytes
 """
 
@@ -11,7 +12,7 @@ import functools
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -40,9 +41,9 @@ def describe_experiment(node: Any) -> Any:
     if isinstance(node, float):
         return _digits(node)
     if is_record(node):
-        kind = type(node)
-        name = kind.__name__ if kind.__module__.startswith("funcnet.") else f"{kind.__module__}.{kind.__qualname__}"
-        return {"kind": name} | {field: describe_experiment(value) for field, value in children(node).items()}
+        return {"kind": _name(type(node))} | {
+            field: describe_experiment(value) for field, value in children(node).items()
+        }
     if isinstance(node, (tuple, list)):
         return [describe_experiment(value) for value in node]
     if isinstance(node, dict):
@@ -56,6 +57,11 @@ def describe_experiment(node: Any) -> Any:
         "a record in its place, whose numbers are fields, or fn.train without a checkpoint",
         TypeError,
     )
+
+
+def _name(kind: type[Any]) -> str:
+    """Return the name of a record's class, with its module if it is not of the package."""
+    return kind.__name__ if kind.__module__.startswith("funcnet.") else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def experiment_of(description: Any) -> Any:
@@ -126,12 +132,30 @@ def hashes(description: dict[str, Any]) -> tuple[str, str]:
 
     Trials on one trajectory differ in nothing but when they end.
     """
+    return _hashed({name: json.dumps(value, sort_keys=True) for name, value in description.items()})
+
+
+def hashes_of(experiments: Iterable[Any]) -> Iterator[tuple[str, str]]:
+    """Return the hashes of each experiment; a part that the one before has too is not put into words again."""
+    known: dict[str, tuple[Any, str]] = {}
+    for experiment in experiments:
+        pieces = {"kind": json.dumps(_name(type(experiment)))}
+        for name, value in children(experiment).items():
+            if name not in known or known[name][0] is not value:
+                known[name] = value, json.dumps(describe_experiment(value), sort_keys=True)
+            pieces[name] = known[name][1]
+        yield _hashed(pieces)
+
+
+def _hashed(pieces: dict[str, str]) -> tuple[str, str]:
+    """Return the hashes of an experiment whose fields are in words, keys sorted, as JSON writes a whole of them."""
     precision = str(default_real())
 
-    def one(words: dict[str, Any]) -> str:
-        return hashlib.sha256(f"{precision} {json.dumps(words, sort_keys=True)}".encode()).hexdigest()[:32]
+    def one(pieces: dict[str, str]) -> str:
+        words = ", ".join(f"{json.dumps(name)}: {pieces[name]}" for name in sorted(pieces))
+        return hashlib.sha256(f"{precision} {{{words}}}".encode()).hexdigest()[:32]
 
-    return one(description), one(description | {"epochs": None})
+    return one(pieces), one(pieces | {"epochs": "null"})
 
 
 def data_hash(data: Any) -> str:
