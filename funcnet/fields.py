@@ -1,8 +1,9 @@
 r"""The fields of records: what each may hold, and the check of a plain value at construction."""
 
 import dataclasses
+import math
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import jax
@@ -37,18 +38,16 @@ class Bounds:
         limits = [("at least", self.at_least), ("above", self.above), ("at most", self.at_most), ("below", self.below)]
         return " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None) or "finite"
 
-    def admits(self, value: np.ndarray) -> bool:
-        """Tell whether every element is finite and inside the interval (an infinity must be asked for)."""
-        inside = np.isfinite(value)
-        if self.at_least is not None:
-            inside &= value >= self.at_least
-        if self.above is not None:
-            inside &= value > self.above
-        if self.at_most is not None:
-            inside &= value <= self.at_most
-        if self.below is not None:
-            inside &= value < self.below
-        return bool(np.all(inside))
+    def admits(self, values: Iterable[float]) -> bool:
+        """Tell whether all numbers are finite and inside the interval (an infinity must be asked for)."""
+        return all(
+            math.isfinite(value)
+            and (self.at_least is None or value >= self.at_least)
+            and (self.above is None or value > self.above)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.below is None or value < self.below)
+            for value in values
+        )
 
 
 def _field(default: Any, kw_only: bool, bounds: Bounds) -> Any:
@@ -182,6 +181,10 @@ def checked(label: str, value: Any, bounds: Bounds) -> Any:
         return bounds.schedule(value)
     if bounds.vector and isinstance(value, (list, tuple)):
         value = as_array(value, label)
+    # Most values are numbers of Python, and most experiments are made of others: this saves them an array each.
+    plain = (type(value) is int and abs(value) <= _MOST) or (type(value) is float and bounds.role == "number")
+    if plain and bounds.admits((value,)):
+        return value if bounds.role == "integer" else float(value)
     wanted = f"a number{' or a schedule' * (bounds.schedule is not None)}{' or a list of numbers' * bounds.vector}"
     wanted = "a whole number" if bounds.role == "integer" else wanted
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.ndarray, jax.Array)):
@@ -193,7 +196,7 @@ def checked(label: str, value: Any, bounds: Bounds) -> Any:
         bounds.role == "integer" or not jnp.issubdtype(array.dtype, np.floating)
     ):
         raise_error(f"{label} must be {wanted}", f"got {describe(value)}", f"{wanted} {bounds.words()}", TypeError)
-    if not bounds.admits(array.astype(np.float64)):
+    if not bounds.admits(array.astype(np.float64).ravel().tolist()):
         raise_error(f"{label} must be {bounds.words()}", f"got {shown(value)}", f"a number {bounds.words()}")
     if isinstance(value, (np.ndarray, jax.Array)):
         return value

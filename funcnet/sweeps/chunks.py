@@ -57,7 +57,7 @@ def groups(trials: Sequence[Trial], own_order: bool) -> list[list[Trial]]:
 def kind_of(experiment: Experiment) -> Any:
     """Return what experiments have in common that run in one program: the structure, and the shapes of the numbers."""
     leaves, structure = jax.tree.flatten(experiment)
-    return structure, tuple(getattr(leaf, "shape", ()) for leaf in leaves)
+    return structure, tuple(() if type(leaf) in (int, float) else np.shape(leaf) for leaf in leaves)
 
 
 def rows_of(leaf: Any, index: Any) -> Any:

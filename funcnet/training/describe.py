@@ -83,20 +83,23 @@ def experiment_of(description: Any) -> Any:
 
 def experiments_of(descriptions: Iterable[Any]) -> list[Any]:
     """Return the record of each description, equal parts made once; raises as `experiment_of` does."""
-    kinds, made_before = functools.cache(_kinds), {}
+    kinds, known = functools.cache(_kinds), {}
 
-    def read(node: Any) -> Any:
+    def read(node: Any) -> tuple[Any, Any]:
+        """Return what a node stands for, and what nodes have in common that stand for the same."""
         if isinstance(node, list):
-            return tuple(read(value) for value in node)
+            found = [read(value) for value in node]
+            return tuple(value for value, _ in found), tuple(mark for _, mark in found)
         if not isinstance(node, dict):
-            return node
-        words = json.dumps(node)
-        if words not in made_before:
-            fields = {name: read(value) for name, value in node.items() if name != "kind"}
-            made_before[words] = _record(str(node["kind"]), fields, kinds) if "kind" in node else fields
-        return made_before[words]
+            return node, (type(node), node)
+        fields = {name: read(value) for name, value in node.items() if name != "kind"}
+        mark = node.get("kind"), tuple((name, mark) for name, (_, mark) in fields.items())
+        if mark not in known:
+            values = {name: value for name, (value, _) in fields.items()}
+            known[mark] = _record(str(node["kind"]), values, kinds) if "kind" in node else values
+        return known[mark], id(known[mark])
 
-    return [read(description) for description in descriptions]
+    return [read(description)[0] for description in descriptions]
 
 
 def _record(label: str, fields: dict[str, Any], kinds: Callable[[str, str], list[Any]]) -> Any:
