@@ -66,6 +66,8 @@ class Process:
 # Loops on one thread use one, as do the products by which rates are measured; XLA has threads of its own. Programs
 # that another process has compiled are not taken from a folder.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# One device alone runs the loops of a program on a pool of threads, one a core, unless XLA is told that there is one.
+ONE_CORE = ONE_THREAD | {"NPROC": "1"}
 
 
 @contextlib.contextmanager

@@ -83,7 +83,7 @@ def _sweep(numbers: dict[str, Any]) -> str:
     ratio = {name: f"{row['ratio']:.1f}" if "ratio" in row else "–" for name, row in contest.items()}
     rate, options = numbers["floor"]["gigaflops_a_core"], numbers["options"]
     count = updates(options)
-    one = contest["sweep, one device"]["seconds"] / count
+    one = contest["sweep, one core"]["seconds"] / count
     both = options["cores"] * contest["sweep"]["seconds"] / count
     few, *_, many = (row["most"] for row in numbers["memory"]["rows"])
     memory = many / few
@@ -96,10 +96,17 @@ def _sweep(numbers: dict[str, Any]) -> str:
         - The sweep against PyTorch and scikit-learn, granted both cores, {ratio["torch"]} and {ratio["scikit-learn"]}:
         the second reason again.
 
-        - One device, {ratio["sweep, one device"]} of the time of both: a core alone takes
-        {1e6 * one:.1f} µs an update and trial, each of both {1e6 * both:.1f} µs. They share memory and clock, and the
-        host, which reads and stores what a segment found, has no core to itself then. The ratio moves with the machine
-        between runs.
+        - One core, {ratio["sweep, one core"]} times the time of both: a core alone takes
+        {1e6 * one:.1f} µs an update and trial, each of both {1e6 * both:.1f} µs, and they are busy for 97 % of the
+        time. Two such sweeps in processes of their own, with one core each, keep 0.95 of the speed of one alone: memory
+        and clock are not what is lost. Inside one process XLA hands the loops of both devices' programs to one pool of
+        threads, so that the lanes of a device move between the cores and their caches; no option of the compiler keeps
+        them apart. [A process a core](sweeps.md#cores-devices-machines) is therefore a tenth faster, once it is warm.
+
+        - Fewer and longer loops: an update has 54, each of one pass over the lanes. Tried, and no help: YNNPACK off for
+        products (0.9 to 1 of the time of a program, level in a whole sweep), transposed factors handed to the product
+        instead of copied (1 to 1.2), bodies in calls of their own (1.5 to 2.2), a whole loop in one function (8),
+        8 to 64 lanes side by side (1.6 to 1), and the memory-saving scheduler (level).
 
         - Memory, {memory:.2f} times as much for 16 times the trials: {numbers["memory"]["kibibytes_a_trial"]:.1f} KiB a
         trial, for the experiment itself, its hash and its row of the table; the peak of a process moves by some 20 MiB
@@ -107,5 +114,6 @@ def _sweep(numbers: dict[str, Any]) -> str:
 
         - Early stopping saves {1 - stopping["ratio"]:.0%} of the time where it saves {1 - stopping["ran"]:.0%} of the
         epochs. A trial that ends leaves its lane at the next segment, and a chunk goes on while three quarters of its
-        lanes are busy. The rest is the host between segments: reading, parking, writing.
+        lanes are busy. The rest is the host between segments: sending, reading, parking, writing; while it works for
+        one chunk the devices compute another, but on {options["cores"]} cores it takes its time from them.
     """)

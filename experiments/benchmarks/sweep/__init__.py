@@ -14,7 +14,7 @@ import tempfile
 import numpy as np
 
 from experiments.benchmarks import machine
-from experiments.benchmarks.processes import ONE_THREAD, Process, fresh, serve, surroundings
+from experiments.benchmarks.processes import ONE_CORE, ONE_THREAD, Process, fresh, serve, surroundings
 from experiments.benchmarks.sweep import once, ours, parts, peers
 from experiments.benchmarks.sweep.page import aims, show
 from experiments.benchmarks.timing import race, say
@@ -32,7 +32,7 @@ CONTESTANTS = {
     "map": (peers.with_map, True),
     "torch": (peers.with_torch, False),
     "scikit-learn": (peers.with_scikit_learn, False),
-    "sweep, one device": (ours.ours_on_one_device, True),
+    "sweep, one core": (ours.ours_on_one_device, True),
     "sweep, own orders": (ours.ours_own_orders, True),
 }
 
@@ -48,7 +48,7 @@ def measure(toy):
         return {"options": options, "contest": contest(options, ["sweep"], 1)}
     found = {"options": options, "floor": once.floor(options, machine.limits([]))}
     found["contest"] = contest(options, list(CONTESTANTS), TURNS)
-    found["parts"] = fresh(parts.parts, environment=ONE_THREAD)
+    found["parts"] = fresh(parts.parts, environment=ONE_CORE)
     found["variants"] = variants(options, TURNS)
     with tempfile.TemporaryDirectory() as folder:
         found["first_epoch"] = [fresh(once.first_segment, options | {"folder": folder}) for _ in range(3)]
@@ -64,9 +64,9 @@ def measure(toy):
 def contest(options, names, turns):
     """Return a row for each contestant, in turns; the mean final losses agree, or nothing is believed."""
     rows, processes, last = {}, {}, {}
-    with surroundings(ONE_THREAD):
-        for name in names:
-            say(f"  preparing {name}")
+    for name in names:
+        say(f"  preparing {name}")
+        with surroundings(ONE_CORE if name == "sweep, one core" else ONE_THREAD):
             processes[name] = Process(serve, CONTESTANTS[name][0], options)
             rows[name] = processes[name].hear()  # one at a time, so that compilation has the machine to itself
 

@@ -12,7 +12,7 @@ TITLES = {
     "map": "the same with one order and every trick: a device a core, chunks of the best size",
     "torch": "PyTorch in a loop, granted both cores",
     "scikit-learn": "scikit-learn's `MLPClassifier` in a loop, granted both cores",
-    "sweep, one device": "`fn.sweep` on one device",
+    "sweep, one core": "`fn.sweep` on one core",
     "sweep, own orders": "`fn.sweep`, an order for each trial",
 }
 LEAST = {
@@ -21,7 +21,7 @@ LEAST = {
     "map": 1.3,
     "torch": 30,
     "scikit-learn": 30,
-    "sweep, one device": 1.8,
+    "sweep, one core": 1.8,
 }
 MOST = {"dropout 0.2": 1.5, "early stopping": 0.6, "halving by 3": 0.45}
 LARGE, MEMORY = 1.15, 1.1
@@ -110,7 +110,7 @@ def _parts(numbers):
     # The floor is that of the job on all cores; an update of a trial has one.
     count = updates(options)
     lower = {part: floor[part] * options["cores"] / count for part in ("products", "adam")}
-    whole = contest["sweep, one device"]["seconds"] / count
+    whole = contest["sweep, one core"]["seconds"] / count
     parts = numbers["parts"]
     rest = whole - sum(parts.values())
     rows = [
@@ -125,7 +125,7 @@ def _parts(numbers):
             rest,
             None,
         ],
-        ["an update in the whole call on one device", whole, sum(lower.values())],
+        ["an update in the whole call on one core", whole, sum(lower.values())],
     ]
     cells = [[name, digits(1e6 * took), "" if low is None else digits(1e6 * low)] for name, took, low in rows]
     caption = prose(f"""
