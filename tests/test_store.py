@@ -14,7 +14,7 @@ from test_sweep import BASE, TEST, TRAIN, VALIDATION, fingerprints, sweep
 
 import funcnet as fn
 from funcnet.sweeps.store import Store
-from funcnet.training.describe import describe_experiment, experiment_of, hashes, hashes_of
+from funcnet.training.describe import describe_experiment, experiment_of, experiments_of, hashes, hashes_of
 
 TRIALS = [fn.replace(BASE, {"seed": i, "optimizer.learning_rate": 0.25 * (i + 1)}) for i in range(3)]
 
@@ -87,6 +87,16 @@ def test_hashes_do_not_change():
     trials = fn.grid(trial, choices | {"loss.label_smoothing": [0.0, 0.5]})
     together = [trial, *trials]
     assert list(hashes_of(together)) == [hashes(describe_experiment(one)) for one in together]
+
+
+def test_equal_parts_are_made_once_and_others_apart():
+    """1, 1.0, True and "1" are four values, 0 is not −0."""
+    given = [{"a": value} for value in (1, 1.0, True, "1", 0.0, -0.0, [1], [1.0])]
+    found = experiments_of(given)
+    assert list(map(repr, found)) == [repr(one) for one in given[:6]] + ["{'a': (1,)}", "{'a': (1.0,)}"]
+    trials = fn.grid(BASE, {"seed": range(2)})
+    one, other = experiments_of(map(describe_experiment, trials))
+    assert one.network is other.network
 
 
 def test_fields_that_are_younger_than_a_store_have_their_defaults():

@@ -91,9 +91,9 @@ def experiments_of(descriptions: Iterable[Any]) -> list[Any]:
             found = [read(value) for value in node]
             return tuple(value for value, _ in found), tuple(mark for _, mark in found)
         if not isinstance(node, dict):
-            return node, (type(node), node)
+            return node, repr(node)  # which tells 1, 1.0 and True apart, and 0 from −0
         fields = {name: read(value) for name, value in node.items() if name != "kind"}
-        mark = node.get("kind"), tuple((name, mark) for name, (_, mark) in fields.items())
+        mark = node.get("kind"), tuple((name, inner) for name, (_, inner) in fields.items())
         if mark not in known:
             values = {name: value for name, (value, _) in fields.items()}
             known[mark] = _record(str(node["kind"]), values, kinds) if "kind" in node else values
