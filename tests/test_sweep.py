@@ -621,3 +621,18 @@ def test_a_sweep_on_every_fold(tmp_path):
     assert f"{loss.mean():.4g}" in str(summary)
     again = fn.sweep_folds(iter(given), X, Y, 3, seed=1, store=tmp_path / "folds", progress=False)
     assert [row.seconds for row in again.rows] == [row.seconds for row in found.rows]
+
+
+@pytest.mark.parametrize("kind", ["early stopping", "halving"])
+def test_parked_trials_compile_nothing(kind):
+    """What leaves the lanes and comes back lies as what was drawn there: each program is compiled once."""
+    network = fn.mlp(11 if kind == "halving" else 13, 3)  # of which no other test has compiled programs
+    base = fn.replace(BASE, {"network": network, "epochs": 9, "stopping": None})
+    rule = fn.EarlyStopping(1, min_delta=0.1, metric="train_loss")
+    base = base if kind == "halving" else fn.replace(base, {"stopping": rule})
+    given = fn.grid(base, {"seed": range(12), "optimizer.learning_rate": [1e-4, 0.02]})
+    halving = fn.Halving("train_loss", factor=2, first=2) if kind == "halving" else None
+    with compiled() as names:
+        found = sweep(given, lanes=4, segment=1, halving=halving)
+    assert len({row.epochs for row in found.rows}) > 1
+    assert [names.count(f"jit({name})") for name in ("begin", "advance", "measure")] == [1, 1, 1], names

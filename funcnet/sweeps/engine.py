@@ -114,7 +114,7 @@ class Engine:
     def _unpark(self, epoch: int) -> Chunk:
         chunks, width = self.parked.pop(epoch), self.programs.width
         trials = [trial for chunk in chunks for trial in chunk.trials]
-        state = gathered([chunk.state for chunk in chunks], width)
+        state = self.programs.place_state(gathered([chunk.state for chunk in chunks], width))
         if len(trials) > width:
             rest = [jax.tree.map(lambda leaf: rows_of(leaf, slice(width, None)), joined([c.state for c in chunks]))]
             self.parked[epoch] = [Chunk(trials[width:], rest[0], epoch)]
@@ -127,12 +127,13 @@ class Engine:
         self.parked.setdefault(chunk.epoch, []).append(Chunk([chunk.trials[i] for i in lanes], state, chunk.epoch))
 
     def together(self, trials: Sequence[Trial]) -> Experiment:
-        """Return one experiment of all lanes; those without a trial never run."""
+        """Return one experiment of all lanes, on the devices; those without a trial never run."""
         padding = self.programs.width - len(trials)
         experiments = [trial.experiment for trial in trials]
         together = stack(experiments + experiments[:1] * padding, self.options.own_order)
         together.epochs[len(trials) :] = 0
-        return together
+        placed: Experiment = self.programs.place_experiment(together)
+        return placed
 
     # -- segments ------------------------------------------------------------------------------------
 
@@ -143,10 +144,10 @@ class Engine:
         """
         width, count = self.programs.width, len(chunk.trials)
         experiment = self.together(chunk.trials) if chunk.experiment is None else chunk.experiment
-        limits = experiment.epochs
+        limits = [int(trial.experiment.epochs) for trial in chunk.trials]
         going = list(range(count))
         while True:
-            until = min(chunk.epoch + self._segment(), target, int(limits[going].max()))
+            until = min(chunk.epoch + self._segment(), target, max(limits[i] for i in going))
             sent = time.perf_counter()
             state, ran = self.programs.advance(experiment, chunk.state, self.data, np.int32(until))
             yield
@@ -254,7 +255,8 @@ class Engine:
             stay = [i for i, trial in enumerate(chunk.trials) if trial.key in keys]
             leave = [i for i, trial in enumerate(chunk.trials) if trial.key not in keys]
             if leave:
-                full = Chunk(chunk.trials, gathered([chunk.state], self.programs.width), epoch)
+                state = self.programs.place_state(gathered([chunk.state], self.programs.width))
+                full = Chunk(chunk.trials, state, epoch)
                 self.finish(full, leave, self._tested(full), stopped="halved")
             if stay:
                 self.park(chunk, stay)

@@ -1,6 +1,7 @@
 r"""Lanes: many trials of one structure side by side in one compiled program.
 
     stack(experiments) -> experiment                        every number an array with a first axis of lanes
+    programs.place_experiment, place_state                  put what the host holds where the programs expect it
     programs.begin(experiment, data, start) -> state        draw all parameters, but those to begin from
     programs.advance(experiment, state, data, until) -> (state, ran)
                                                             run epochs until `until`; a lane stops at its own last
@@ -44,8 +45,13 @@ _SHARED = ("epoch", "batch", "step")  # fields of a state that all lanes have in
 
 @dataclasses.dataclass(frozen=True)
 class LanePrograms:
-    """The compiled functions of one structure, and how many trials they take at once."""
+    """The compiled functions of one structure, and how many trials they take at once.
 
+    Arrays that lie elsewhere would be taken too, but a program is compiled again for each way in which they lie.
+    """
+
+    place_experiment: Any
+    place_state: Any
     begin: Any
     advance: Any
     measure: Any
@@ -171,7 +177,15 @@ def programs_for(structure: Any, lanes: int, devices: tuple[Any, ...], columns: 
             return program
         return lambda *arguments: program(*to_devices(mesh, in_specs, arguments))
 
+    def placing(specs: Any) -> Any:
+        if spans_processes(devices):
+            return functools.partial(to_devices, mesh, specs)
+        over = jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs, is_leaf=lambda node: isinstance(node, Spec))
+        return lambda tree: jax.device_put(tree, over)
+
     return LanePrograms(
+        place_experiment=placing(specs),
+        place_state=placing(state_specs),
         begin=compiled(mapped.begin, (specs, Spec(), Spec()), state_specs),
         advance=compiled(mapped.advance, (specs, state_specs, Spec(), Spec()), (state_specs, lane), (1,)),
         measure=compiled(mapped.measure, (specs, lane, Spec()), lane),

@@ -23,7 +23,6 @@ from funcnet.sweeps.engine import UNDER_WAY, Engine, Options
 from funcnet.sweeps.plans import Plan, Program
 from funcnet.sweeps.single import flops_an_epoch, name, plan_run
 from funcnet.training.experiment import Experiment
-from funcnet.training.state import NEVER
 from funcnet.training.steps import begin
 
 
@@ -121,7 +120,6 @@ def _calibrated(engine: Engine) -> tuple[int, float, float]:
     """Compile; return the bytes of the program on all devices, seconds to compile, and seconds for an epoch."""
     programs, data = engine.programs, engine.data
     experiment = engine.together(list(engine.waiting)[: programs.width])
-    experiment.epochs[:] = NEVER
     started = time.perf_counter()
     state = programs.begin(experiment, data, engine.options.start)
     arguments = (experiment, state, data, np.int32(0))
