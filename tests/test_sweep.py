@@ -265,6 +265,11 @@ def test_raising_epochs_continues(tmp_path, monkeypatch):
     extended = sweep(long, store=path, keep="state")
     assert sum(walked) == 3 * 5 + 2 * 11
     assert fingerprints(extended) == fingerprints(sweep(long, keep="state"))
+    # None is new, and nobody has said how many lanes.
+    longer = [fn.replace(trial, {"epochs": 12}) for trial in long]
+    rows = sweep(longer, store=path, keep="state", lanes=None).rows
+    assert [row.epochs for row in rows] == [12] * 5
+    assert sum(walked) == 3 * 5 + 2 * 11 + 5 * 11 + 5
 
 
 def test_raising_epochs_takes_over_what_had_stopped(tmp_path, monkeypatch):

@@ -215,18 +215,20 @@ def _run_here(
 ) -> None:
     """Run all trials on this process's devices."""
     say(idle_cores_hint(job.devices))
-    engines = []
+    engines, hints = [], []
     for group in groups(list(trials.values()), options.own_order):
         engine = Engine(group, job.data, job.test, job.devices, options, write)
         kept = store.resumable(trial.trajectory for trial in group)
-        for trial in list(engine.waiting):
+        engine.waiting.clear()
+        for trial in group:
             key, epochs = kept.get(trial.trajectory, ("", 0))
             if key and epochs < trial.experiment.epochs:
-                engine.waiting.remove(trial)
                 engine.resume(trial, store.state(key), store.curves(key), epochs)
+            else:
+                engine.waiting.append(trial)
         engines.append(engine)
+        hints.append(idle_lanes_hint(len(group), engine.programs.width, len(job.devices)))
     if options.lanes is None:
-        hints = (idle_lanes_hint(len(engine.waiting), engine.programs.width, len(job.devices)) for engine in engines)
         say(next(filter(None, hints), ""))
     longest = max(experiment.epochs for experiment in job.given)
     with _compiled_ahead(engines) as ready:
