@@ -272,6 +272,18 @@ def test_raising_epochs_continues(tmp_path, monkeypatch):
     assert sum(walked) == 3 * 5 + 2 * 11 + 5 * 11 + 5
 
 
+def test_raising_epochs_of_a_halved_sweep(tmp_path):
+    """Trials that stand past a rung are compared at it too: all goes on as if the sweep had been this long."""
+    given = fn.grid(fn.replace(BASE, {"epochs": 6}), {"seed": range(4), "optimizer.learning_rate": [1e-3, 0.1]})
+    longer = [fn.replace(trial, {"epochs": 9}) for trial in given]
+    options = {"halving": fn.Halving("train_loss", factor=2, first=2), "keep": "state"}
+    path = tmp_path / "sweep.sqlite"
+    sweep(given, store=path, **options)
+    extended, fresh = sweep(longer, store=path, **options), sweep(longer, **options)
+    assert sorted(row.epochs for row in fresh.rows) == [2, 2, 2, 2, 4, 4, 8, 9]
+    assert fingerprints(extended) == fingerprints(fresh)
+
+
 def test_raising_epochs_takes_over_what_had_stopped(tmp_path, monkeypatch):
     base = fn.replace(BASE, {"stopping": fn.EarlyStopping(1), "epochs": 30, "optimizer.learning_rate": 0.5})
     path = tmp_path / "sweep.sqlite"

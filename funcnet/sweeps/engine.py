@@ -245,8 +245,8 @@ class Engine:
             chunk.trials[i].curves = {}
 
     def standing_at(self, epoch: int) -> list[Trial]:
-        """Return the trials that are parked at an epoch."""
-        return [trial for chunk in self.parked.get(epoch, []) for trial in chunk.trials]
+        """Return the trials that are parked at an epoch, or go on from a later one that a store has kept."""
+        return [t for at, chunks in self.parked.items() if at >= epoch for chunk in chunks for t in chunk.trials]
 
     def drop(self, epoch: int, keys: set[str]) -> None:
         """End the parked trials at an epoch whose keys are not among those that go on."""
