@@ -174,6 +174,7 @@ def test_partial_fit_is_fit_in_parts(points, as_users_run_it):
         (lambda x, y: small().fit(x, y, sample_weight=-np.ones(61)), "at least 0"),
         (lambda x, y: small().fit(x, y).predict(x[:, :2]), "X has 2 features"),
         (lambda x, y: SweepSearchCV(LogisticRegression(), {"C": [1.0]}).fit(x, y), "must train a network"),
+        (lambda x, y: SweepSearchCV(small(), {"rate": [0.1]}).fit(x, y), "ended in ValueError: Invalid parameter"),
         (lambda x, y: SweepSearchCV(small(), {"epochs": Draws()}).fit(x, y), "epochs is a distribution"),
         (lambda x, y: small(experiment=fn.SGD(0.1)).fit(x, y), "experiment must be an Experiment"),
     ],

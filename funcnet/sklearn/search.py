@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
-from funcnet.errors import describe, raise_error
+from funcnet.errors import abridged, describe, raise_error
 from funcnet.protocols import fits
 from funcnet.sklearn.jobs import Noted, Outcome, Training, answering, collecting, precision, remembering
 from funcnet.sweeps.run import sweep
@@ -156,18 +156,24 @@ class SweepSearchCV(GridSearchCV):
         X, y, params = given
         params = {name: value for name, value in params.items() if name != "groups"}
         notes: dict[Any, Training] = {}
+        why = "no fit came as far as that"
         with collecting(notes, seed):
             for rows, _ in splits:
                 part = _safe_split(self.estimator, X, y, rows)
                 words = _check_method_params(X, params, rows)
                 for candidate in candidates:
-                    # What else goes wrong is told when the fit is asked for again.
-                    with contextlib.suppress(Noted, Exception), warnings.catch_warnings():
+                    # What else goes wrong is told when the fit is asked for again, if any fit can be.
+                    with warnings.catch_warnings():
                         warnings.simplefilter("ignore")
-                        clone(self.estimator).set_params(**clone(candidate, safe=False)).fit(*part, **words)
+                        try:
+                            clone(self.estimator).set_params(**clone(candidate, safe=False)).fit(*part, **words)
+                        except Noted:
+                            continue
+                        except Exception as error:
+                            why = f"one ended in {type(error).__name__}: {abridged(str(error), 120)}"
         if not notes and candidates:
             must, attempt = "the estimator must train a network that all candidates fit", "GridSearchCV tells more"
-            raise_error(must, f"got {type(self.estimator).__name__}, and no fit came as far as that", attempt)
+            raise_error(must, f"of {type(self.estimator).__name__} {why}", attempt)
         return notes
 
     def _answers(self, jobs: dict[Any, Training]) -> dict[Any, Outcome]:
