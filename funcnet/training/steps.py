@@ -212,6 +212,8 @@ def step(experiment: Experiment, moving: Moving, batch: tuple[Any, Any, Any]) ->
         gradient = jax.tree.map(lambda a, g: a + share.astype(g.dtype) * g, sums.gradient, found.gradient)
     counted = experiment.loss.counted(batch[1], batch[2])
     each = tuple(metric.sums(found.prediction, batch[1], counted) for metric in experiment.metrics)
+    # Without a regularizer it stays 0: a loop less of a small network's fifty.
+    penalty = 0 if experiment.regularizer is None else found.penalty.astype(sums.loss.dtype) * weight
     bad = jnp.where(jnp.isfinite(found.loss), moving.first_bad_step, jnp.minimum(moving.first_bad_step, moving.step))
     return Moving(
         params,
@@ -220,7 +222,7 @@ def step(experiment: Experiment, moving: Moving, batch: tuple[Any, Any, Any]) ->
         bad,
         Sums(
             sums.loss + found.loss.astype(sums.loss.dtype) * share,
-            sums.penalty + found.penalty.astype(sums.loss.dtype) * weight,
+            sums.penalty + penalty,
             sums.weight + weight,
             gradient,
             jax.tree.map(jnp.add, sums.metrics, each),
