@@ -100,8 +100,9 @@ def _sweep(numbers: dict[str, Any]) -> str:
         {1e6 * one:.1f} µs an update and trial, each of both {1e6 * both:.1f} µs, and they are busy for 97 % of the
         time. Two such sweeps in processes of their own, with one core each, keep 0.95 of the speed of one alone: memory
         and clock are not what is lost. Inside one process XLA hands the loops of both devices' programs to one pool of
-        threads, so that the lanes of a device move between the cores and their caches; no option of the compiler keeps
-        them apart. [A process a core](sweeps.md#cores-devices-machines) is therefore a tenth faster, once it is warm.
+        threads, so that the lanes of a device can move between the cores and their caches; no option of the compiler
+        keeps them apart. [A process a core](sweeps.md#cores-devices-machines) is therefore a tenth faster, once it is
+        warm.
 
         - Fewer and longer loops: an update has 54, each of one pass over the lanes. Tried, and no help: YNNPACK off for
         products (0.9 to 1 of the time of a program, level in a whole sweep), transposed factors handed to the product

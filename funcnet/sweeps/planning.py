@@ -130,7 +130,7 @@ def _calibrated(engine: Engine) -> tuple[int, float, float]:
     ended = time.perf_counter()
     parts = ("argument", "output", "temp", "alias")
     sizes = {part: getattr(analysis, f"{part}_size_in_bytes", 0) for part in parts}
-    # The states of further chunks under way lie beside that of the first.
-    beside = min(UNDER_WAY, -(-len(engine.waiting) // programs.width)) - 1
-    size = sizes["argument"] + (1 + beside) * sizes["output"] + sizes["temp"] - sizes["alias"]
+    # The states of the chunks under way lie side by side.
+    chunks = min(UNDER_WAY, -(-len(engine.waiting) // programs.width))
+    size = sizes["argument"] + chunks * sizes["output"] + sizes["temp"] - sizes["alias"]
     return size * programs.width // max(programs.lanes, 1), compiled - started, ended - compiled
